@@ -1,0 +1,71 @@
+"""The command line: one Typer app, one file a verb."""
+
+import os
+import sys
+
+import typer
+
+from crlscale import __version__
+from crlscale.cli import compare, envs, plot, run, status, sweep
+from crlscale.cli.console import report_error
+from crlscale.errors import CrlscaleError
+
+app = typer.Typer(
+    name="crlscale",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="How deep, how wide, how large a batch? A laboratory for goal-reaching RL.",
+    epilog="Example: crlscale sweep depth --min 2 --max 64",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"crlscale {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", is_eager=True, callback=_print_version),
+) -> None:
+    pass
+
+
+app.add_typer(sweep.app, name="sweep")
+app.add_typer(plot.app, name="plot")
+app.add_typer(compare.app, name="compare")
+app.command("status")(status.status)
+app.command("run")(run.run)
+app.command("envs")(envs.envs)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; a user's mistake is one line on stderr and exit code 2."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in arguments
+    try:
+        code = app(arguments, standalone_mode=False)
+    except CrlscaleError as error:
+        report_error(error, as_json)
+        sys.exit(2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        usage = getattr(error, "format_message", None)  # typer's own: a flag or value it refuses
+        if usage is None:
+            raise
+        report_error(CrlscaleError(usage(), remedy=_help_of(arguments)), as_json)
+        sys.exit(2)
+    sys.exit(code or 0)
+
+
+def _help_of(arguments: list[str]) -> str:
+    words = []
+    for argument in arguments[:2]:
+        if argument.startswith("-"):
+            break
+        words.append(argument)
+    return f"`crlscale {' '.join([*words, '--help'])}`"

@@ -1,0 +1,226 @@
+"""RunConfig: everything that decides one run, frozen and complete; what is derived is a property."""
+
+import difflib
+import hashlib
+import json
+import math
+from functools import cached_property
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from crlscale.envs.registry import TaskSpec, task_spec
+from crlscale.errors import CrlscaleError
+
+DEFAULT_ENV = "chain_8"
+ENV_STEPS_PER_UPDATE = 40  # the study's ratio: 31,744 env steps and 800 updates a phase
+
+
+def positive(description: str, default=..., **more):
+    return Field(default, gt=0, description=description, **more)
+
+
+class RunConfig(BaseModel):
+    """The settings of one run. Defaults are those of arXiv 2503.14858, Table 7, but for the
+    task and the sizes, which a preset sets. Lengths are counted in env steps of one env
+    unless the description says otherwise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    env: str = Field(DEFAULT_ENV, description="task, as `crlscale envs` lists it")
+    seed: int = Field(0, ge=0, lt=2**31, description="root of every random key of the run")
+
+    depth: int = positive("Dense layers inside the residual trunk of each network", 4)
+    actor_depth: int | None = positive("depth of the actor; null = depth", None)
+    critic_depth: int | None = positive("depth of both critic encoders; null = depth", None)
+    width: int = positive("units of every hidden layer", 256)
+    block_size: int = positive("Dense layers of one residual block", 4)
+    representation_size: int = positive("size of the critic's embeddings", 64)
+    precision: Literal["float32", "mixed"] = Field(
+        "float32", description="inputs of the matmuls: float32, or bfloat16 (mixed)"
+    )
+
+    batch_size: int = Field(512, ge=2, description="triples (state, action, goal) of one update")
+    num_envs: int = positive("parallel envs", 512)
+    unroll_length: int = positive("env steps of each env between updates", 62)
+    episode_length: int | None = positive("time limit; null = the task's", None)
+    updates_per_phase: int | None = positive(
+        "updates after each unroll; null = round(num_envs * unroll_length / 40), at least 1", None
+    )
+    env_steps: int = positive("nominal env steps of the run, all envs together", 100_000_000)
+    prefill_steps: int = positive("env steps of each env before the first update, at least", 1000)
+    replay_capacity: int = positive("newest env steps of each env that are sampled", 10_000)
+    evaluations: int = positive("evaluations after the one before training", 100)
+    eval_episodes: int = positive("episodes of one evaluation, at least", 128)
+    goal_set: Literal["far", "near", "all"] | None = Field(
+        None, description="goals that score the run; null = far where the task has it, else all"
+    )
+
+    discount: float = Field(0.99, gt=0, lt=1, description="decay of the hindsight goal's distance")
+    hindsight_window: int | None = positive("farthest hindsight goal; null = end of episode", None)
+    actor_learning_rate: float = positive("Adam step size of the actor", 3e-4)
+    critic_learning_rate: float = positive("Adam step size of both encoders", 3e-4)
+    alpha_learning_rate: float = positive("Adam step size of log alpha", 3e-4)
+    logsumexp_penalty: float = Field(0.1, ge=0, description="weight of the squared logsumexp")
+    target_entropy: float = Field(-0.5, description="wanted policy entropy per action dimension [nat]")
+
+    @model_validator(mode="after")
+    def _check(self):
+        for field in ("depth", "actor_depth", "critic_depth"):
+            check_depth(field, getattr(self, field), self.block_size)
+        legal = self.task.goal_sets
+        if self.goal_set is not None and self.goal_set not in legal:
+            raise CrlscaleError(
+                f"goal_set {self.goal_set!r} is not defined for {self.env}; legal: {', '.join(legal)}",
+                value=self.goal_set,
+                remedy=f"--set goal_set={legal[0]}",
+            )
+        if self.prefill_steps > self.replay_capacity:
+            raise CrlscaleError(
+                f"prefill_steps {self.prefill_steps} do not fit replay_capacity {self.replay_capacity}",
+                value=self.prefill_steps,
+                remedy=f"--set prefill_steps={self.replay_capacity}",
+            )
+        if self.unroll_length > self.replay_capacity:
+            raise CrlscaleError(
+                f"unroll_length {self.unroll_length} is over replay_capacity {self.replay_capacity}",
+                value=self.unroll_length,
+                remedy=f"--set unroll_length={self.replay_capacity}",
+            )
+        return self
+
+    # --- what follows -------------------------------------------------------------------
+    @cached_property
+    def task(self) -> TaskSpec:
+        return task_spec(self.env)
+
+    @property
+    def actor_layers(self) -> int:
+        return self.actor_depth or self.depth
+
+    @property
+    def critic_layers(self) -> int:
+        return self.critic_depth or self.depth
+
+    @property
+    def episode_steps(self) -> int:
+        return self.episode_length or self.task.episode_length
+
+    @property
+    def score_goals(self) -> str:
+        """The goal set whose time at goal is the score of the run."""
+        return self.goal_set or self.task.goal_sets[0]
+
+    @property
+    def phase_env_steps(self) -> int:
+        return self.num_envs * self.unroll_length
+
+    @property
+    def updates(self) -> int:
+        """Updates of one phase."""
+        ratio = round(self.phase_env_steps / ENV_STEPS_PER_UPDATE)
+        return self.updates_per_phase or max(1, ratio)
+
+    @property
+    def env_steps_per_update(self) -> float:
+        return self.phase_env_steps / self.updates
+
+    @property
+    def prefill_unrolls(self) -> int:
+        return math.ceil(self.prefill_steps / self.unroll_length)
+
+    @property
+    def phases_per_epoch(self) -> int:
+        """Phases between two evaluations: as many as fit the nominal env steps, at least 1."""
+        return max(1, self.env_steps // (self.evaluations * self.phase_env_steps))
+
+    @property
+    def prefill_env_steps(self) -> int:
+        return self.prefill_unrolls * self.phase_env_steps
+
+    @property
+    def total_env_steps(self) -> int:
+        """Env steps that really run, prefill included (evaluation episodes are not counted)."""
+        return self.prefill_env_steps + self.evaluations * self.phases_per_epoch * self.phase_env_steps
+
+    @property
+    def total_updates(self) -> int:
+        return self.evaluations * self.phases_per_epoch * self.updates
+
+    @property
+    def replay_rows(self) -> int:
+        """Rows of the ring buffer: capacity rounded up to whole unrolls, so no insert wraps."""
+        return math.ceil(self.replay_capacity / self.unroll_length) * self.unroll_length
+
+    @property
+    def eval_envs(self) -> int:
+        """Episodes of one evaluation: every goal cell equally often."""
+        cells = self.task.goal_cells or 1
+        return cells * math.ceil(self.eval_episodes / cells)
+
+    @property
+    def run_id(self) -> str:
+        depth = f"d{self.depth}"
+        if self.actor_layers != self.critic_layers:
+            depth = f"a{self.actor_layers}-c{self.critic_layers}"
+        name = f"{self.env}-{depth}-w{self.width}-b{self.batch_size}-s{self.seed}"
+        return f"{name}-{short_hash(self.model_dump())}"
+
+
+def short_hash(data: object) -> str:
+    """8 hex digits of the SHA-256 of `data` as canonical JSON."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def legal_depths_near(depth: int, block_size: int) -> list[int]:
+    """The legal depths next to `depth`: below L any, from L on the multiples of L."""
+    below = depth // block_size * block_size
+    return [d for d in (below, below + block_size) if d > 0]
+
+
+def check_depth(field: str, depth: int | None, block_size: int) -> None:
+    if depth is None or depth < block_size or depth % block_size == 0:
+        return
+    near = legal_depths_near(depth, block_size)
+    raise CrlscaleError(
+        f"{field} {depth} is not legal with blocks of {block_size} layers;"
+        f" nearest legal: {' and '.join(map(str, near))}",
+        value=depth,
+        remedy=f"{field} = {near[0]}",
+    )
+
+
+def make_config(settings: dict) -> RunConfig:
+    """RunConfig from plain settings; what pydantic refuses becomes a one-line CrlscaleError."""
+    try:
+        return RunConfig(**settings)
+    except ValidationError as refused:
+        raise _explain(refused) from None
+
+
+def check_key(key: str) -> None:
+    """Refuse a key that is no config field, naming the nearest ones."""
+    if key not in RunConfig.model_fields:
+        near = difflib.get_close_matches(key, RunConfig.model_fields, n=3, cutoff=0.4)
+        near = near or list(RunConfig.model_fields)
+        raise CrlscaleError(
+            f"unknown config key {key!r}; near keys: {', '.join(near)}",
+            value=key,
+            remedy=f"--set {near[0]}=VALUE",
+        )
+
+
+def _explain(refused: ValidationError) -> CrlscaleError:
+    first = refused.errors()[0]
+    key, value = str(first["loc"][0]), first["input"]
+    try:
+        check_key(key)
+    except CrlscaleError as unknown:
+        return unknown
+    default = RunConfig.model_fields[key].default
+    return CrlscaleError(
+        f"{key} = {value!r} is not legal: {first['msg'][0].lower()}{first['msg'][1:]}",
+        value=value,
+        remedy=f"--set {key}={'null' if default is None else default}",
+    )
