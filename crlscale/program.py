@@ -1,0 +1,78 @@
+"""What forces a recompile (Program) and what does not (Hyper), visible in the types."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from crlscale.config import RunConfig
+
+NO_WINDOW = np.iinfo(np.int32).max
+
+
+@dataclass(frozen=True)
+class Program:
+    """Static settings: runs with equal Programs share one compiled program."""
+
+    env: str
+    actor_depth: int
+    critic_depth: int
+    width: int
+    block_size: int
+    representation_size: int
+    precision: str
+    batch_size: int
+    num_envs: int
+    unroll_length: int
+    episode_steps: int
+    updates: int
+    prefill_unrolls: int
+    replay_rows: int
+    replay_capacity: int
+    eval_envs: int
+
+
+class Hyper(NamedTuple):
+    """Traced settings, scalars: float32, but `hindsight_window` int32."""
+
+    discount: jax.Array
+    hindsight_window: jax.Array
+    actor_learning_rate: jax.Array
+    critic_learning_rate: jax.Array
+    alpha_learning_rate: jax.Array
+    logsumexp_penalty: jax.Array
+    target_entropy: jax.Array
+
+
+def split(config: RunConfig) -> tuple[Program, Hyper]:
+    """The static and the traced part of a config. The seed is in neither: it is the key of `init`."""
+    program = Program(
+        env=config.env,
+        actor_depth=config.actor_layers,
+        critic_depth=config.critic_layers,
+        width=config.width,
+        block_size=config.block_size,
+        representation_size=config.representation_size,
+        precision=config.precision,
+        batch_size=config.batch_size,
+        num_envs=config.num_envs,
+        unroll_length=config.unroll_length,
+        episode_steps=config.episode_steps,
+        updates=config.updates,
+        prefill_unrolls=config.prefill_unrolls,
+        replay_rows=config.replay_rows,
+        replay_capacity=config.replay_capacity,
+        eval_envs=config.eval_envs,
+    )
+    hyper = Hyper(
+        discount=jnp.float32(config.discount),
+        hindsight_window=jnp.int32(config.hindsight_window or NO_WINDOW),
+        actor_learning_rate=jnp.float32(config.actor_learning_rate),
+        critic_learning_rate=jnp.float32(config.critic_learning_rate),
+        alpha_learning_rate=jnp.float32(config.alpha_learning_rate),
+        logsumexp_penalty=jnp.float32(config.logsumexp_penalty),
+        target_entropy=jnp.float32(config.target_entropy * config.task.action_size),
+    )
+    return program, hyper
