@@ -3,7 +3,8 @@
 Standard library only. It has to parse on old Pythons, so that it can refuse them in one sentence.
 """
 
-# ruff: noqa: UP, RUF005 - what newer Pythons write more nicely, older ones cannot parse
+# what newer Pythons write more nicely, older ones cannot parse
+# ruff: noqa: UP010, UP031, RUF005
 from __future__ import print_function
 
 import hashlib

@@ -1,0 +1,53 @@
+"""What holds for every test: strict arrays, a private compilation cache, repeatable examples.
+
+Warnings are errors; the expected ones of third parties are named in pyproject.toml.
+This file does not import jax, so tests that do not need it stay quick.
+"""
+
+import os
+import shutil
+import tempfile
+
+import hypothesis
+import pytest
+
+# read by jax when a test first imports it, and by the processes that a test starts
+STRICT = {"JAX_NUMPY_DTYPE_PROMOTION": "strict", "JAX_NUMPY_RANK_PROMOTION": "raise"}
+os.environ.update(STRICT)
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # two workers may share one GPU
+for variable in ("CRLSCALE_RESULTS", "FORCE_COLOR"):
+    os.environ.pop(variable, None)
+
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+if not IS_WORKER:  # workers inherit the folder, so one compiles for all
+    os.environ["CRLSCALE_CACHE"] = tempfile.mkdtemp(prefix="crlscale-tests-")
+
+hypothesis.settings.register_profile("crlscale", deadline=None)
+hypothesis.settings.register_profile("crlscale-ci", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("crlscale-ci" if os.environ.get("CI") else "crlscale")
+
+
+def pytest_unconfigure(config):
+    if not IS_WORKER:
+        shutil.rmtree(os.environ["CRLSCALE_CACHE"], ignore_errors=True)
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """An empty results folder, which the command line uses here and in processes started here."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    monkeypatch.setenv("CRLSCALE_RESULTS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def relaxed_arrays(monkeypatch):
+    """Lets dtypes and ranks promote, in this process and those started from it. Only for brax's
+    own physics (ant, humanoid), which adds a bool to a float when it builds a body."""
+    import jax
+
+    for variable in STRICT:
+        monkeypatch.delenv(variable)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
