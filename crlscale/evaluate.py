@@ -41,12 +41,13 @@ def rollout(
     def step(carry, index):
         state, alive, outcome = carry
         state = jax.vmap(env.step)(state, policy(state.obs))
-        survival = outcome.survival + alive
+        survival = outcome.survival + alive.astype(jnp.int32)
         alive = alive & (state.done == 0)
         inside = alive & jax.vmap(env.at_goal)(state)
+        time_at_goal = outcome.time_at_goal + inside.astype(jnp.int32)
         first = jnp.where((outcome.first_hit == 0) & inside, index + 1, outcome.first_hit)
         state = jax.tree.map(lambda x: x.astype(x.dtype), state)
-        return (state, alive, Outcome(outcome.time_at_goal + inside, first, survival)), None
+        return (state, alive, Outcome(time_at_goal, first, survival)), None
 
     start = jax.tree.map(lambda x: x.astype(x.dtype), start)
     carry = (start, jnp.ones(episodes, bool), Outcome(zeros, zeros, zeros))

@@ -114,7 +114,8 @@ class _Kernel:
         return jax.lax.fori_loop(0, phases, phase, (state, tally))
 
     def summary(self, state: TrainState, tally: Tally) -> dict[str, jax.Array]:
-        means = {name: value / tally.updates for name, value in tally.sums.items()}
+        updates = tally.updates.astype(jnp.float32)
+        means = {name: value / updates for name, value in tally.sums.items()}
         return {**means, **crl.parameter_norms(state.agent), "first_nonfinite": tally.first_nonfinite}
 
     def evaluate(self, state: TrainState, rng: jax.Array) -> evaluation.Outcome:

@@ -183,6 +183,7 @@ def parameter_norms(agent: Agent) -> dict:
 
 
 def _adam(parameters, gradient, moments, learning_rate):
-    direction, moments = ADAM.update(gradient, moments)
+    with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
+        direction, moments = ADAM.update(gradient, moments)
     stepped = jax.tree.map(lambda p, d: p - learning_rate * d, parameters, direction)
     return stepped, moments

@@ -75,9 +75,10 @@ class PointMaze(GoalEnv):
         """Move along one axis and stop flush at a wall: -> (place, speed)."""
         moved = place + STRIDE * speed
         front = moved + jnp.sign(speed) * HALF_WIDTH
-        cell = jnp.floor(front).astype(jnp.int32)
+        edge = jnp.floor(front)
+        cell = edge.astype(jnp.int32)
         sides = jnp.floor(other + np.array([-HALF_WIDTH, HALF_WIDTH], np.float32)).astype(jnp.int32)
         walls = jnp.asarray(self._walls)
         blocked = jnp.any(walls[cell, sides] if along_x else walls[sides, cell])
-        face = jnp.where(speed > 0, cell - HALF_WIDTH - CLEARANCE, cell + 1 + HALF_WIDTH + CLEARANCE)
+        face = jnp.where(speed > 0, edge - HALF_WIDTH - CLEARANCE, edge + 1 + HALF_WIDTH + CLEARANCE)
         return jnp.where(blocked, face, moved), jnp.where(blocked, 0.0, speed)
