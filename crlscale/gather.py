@@ -25,7 +25,7 @@ def gather(folder: Path, name: str, columns: list[Column]):
     marks = _marks(folder, name)
     cache = folder / ".cache" / name
     known, table = _read_cache(cache)
-    if {run: mark for run, (mark, _) in known.items()} == marks:
+    if table is not None and {run: mark for run, (mark, _) in known.items()} == marks:
         return table
     slices = _slices(known, table) if known.keys() <= marks.keys() else {}
     tables = []

@@ -104,13 +104,13 @@ def read_table(path: Path) -> tuple:
     return table.replace_schema_metadata(None), footer
 
 
-def refuse_newer(path: Path, schema_version: object) -> None:
-    """A CrlscaleError if the file at `path` was written by a later schema than this one."""
+def refuse_newer(path: Path, schema_version: object, newest: int = SCHEMA_VERSION) -> None:
+    """A CrlscaleError if the file at `path` was written by a later schema than `newest`."""
     if not isinstance(schema_version, int):
         raise damaged(path, "damaged (no schema version)")
-    if schema_version > SCHEMA_VERSION:
+    if schema_version > newest:
         raise CrlscaleError(
-            f"{path} has schema {schema_version}, this crlscale reads up to {SCHEMA_VERSION}",
+            f"{path} has schema {schema_version}, this crlscale reads up to {newest}",
             value=str(path),
             remedy="a newer crlscale",
         )

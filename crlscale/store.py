@@ -17,12 +17,14 @@ from crlscale.schema import GOALS, METRICS
 
 LOST_AFTER_SECONDS = 60.0
 
-# what status.json reports, and the dtype of its column in `read_runs`; object = as written
+STATUS_SCHEMA = 1
+
+# what status.json reports, and the dtype of its column in `read_runs`; times are unix seconds
 STATUS_FIELDS = {
     "status": "object",
     "cause": "object",
-    "started": "object",
-    "ended": "object",
+    "started": "float64",
+    "ended": "float64",
     "env_steps": "Int64",
     "gradient_steps": "Int64",
     "total_env_steps": "Int64",
@@ -32,6 +34,7 @@ STATUS_FIELDS = {
     "host": "object",
     "pid": "Int64",
 }
+_STATUS_TYPES = {"object": str, "float64": int | float, "Int64": int}
 
 
 # --- JSON --------------------------------------------------------------------------------
@@ -137,7 +140,11 @@ def _status(path: Path, now: float) -> dict:
     if not path.exists():
         return {"status": "planned"}
     status = read_json(path)
-    parquet.refuse_newer(path, status.get("schema_version"))
+    parquet.refuse_newer(path, status.get("schema_version"), STATUS_SCHEMA)
+    for field, dtype in {**STATUS_FIELDS, "heartbeat": "float64"}.items():
+        value = status.get(field)
+        if value is not None and not isinstance(value, _STATUS_TYPES[dtype]):
+            raise damaged(path, f"damaged ({field} = {value!r})")
     if status.get("status") == "running" and now - (status.get("heartbeat") or 0) > LOST_AFTER_SECONDS:
         status["status"] = "lost"
     return status
