@@ -1,0 +1,94 @@
+"""Shapes of a score over levels, fitted by least squares: constant, linear, step, sigmoid.
+
+x is log2 of the level [doublings]. Every shape is constant + amplitude * z(x), where z comes
+from a finite family, so a fit is the best of a few regressions on the cell means."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+# fitted numbers of each shape, the noise apart
+PARAMETERS = {"constant": 1, "linear": 2, "step": 3, "sigmoid": 4}
+CENTRES_PER_GAP = 4
+SLOPES_IN_GAPS = (0.15, 0.25, 0.35, 0.5, 0.7, 1.0)
+TEN_TO_NINETY = 2 * np.log(9)  # width of the rise from 10 % to 90 %, in units of the slope
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The best member of a family. `centre` and `rise` [doublings] of one-step shapes, else None;
+    `fitted` has one score a level; `explained` is the sum of squares it takes off the constant."""
+
+    shape: str
+    explained: float
+    amplitude: float
+    fitted: np.ndarray
+    centre: float | None = None
+    rise: float | None = None
+    member: int = 0
+
+
+@dataclass(frozen=True)
+class Families:
+    """The regressors of each shape at levels `x` [L], with `seeds` [L] scores at each."""
+
+    x: np.ndarray
+    seeds: np.ndarray
+
+    @cached_property
+    def gap(self) -> float:
+        return float(np.median(np.diff(self.x)))
+
+    @cached_property
+    def sigmoids(self) -> np.ndarray:
+        """(centre, slope) of every sigmoid tried, [M, 2]; centres lie within the levels."""
+        centres = np.arange(self.x[0], self.x[-1] + 1e-9, self.gap / CENTRES_PER_GAP)
+        return np.array([(c, s * self.gap) for c in centres for s in SLOPES_IN_GAPS])
+
+    @cached_property
+    def regressors(self) -> dict[str, np.ndarray]:
+        """Shape -> z [members, L]; a shape with more parameters than levels is left out."""
+        centre, slope = self.sigmoids[:, :1], self.sigmoids[:, 1:]
+        every = {
+            "linear": self.x[None],
+            "step": (self.x[None] >= self.x[1:, None]).astype(float),
+            "sigmoid": 1 / (1 + np.exp(-(self.x[None] - centre) / slope)),
+        }
+        return {shape: z for shape, z in every.items() if PARAMETERS[shape] <= len(self.x)}
+
+    def explained(self, shape: str, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sums of squares explained and amplitudes of every member, both [B, members],
+        for cell means [B, L]."""
+        centred = self._centred(shape)
+        projection = means @ (centred * self.seeds).T
+        scale = centred**2 @ self.seeds
+        return projection**2 / scale, projection / scale
+
+    def best(self, shape: str, means: np.ndarray) -> Fit:
+        """The member of `shape` that explains most of the cell means [L]."""
+        explained, amplitude = (part[0] for part in self.explained(shape, means[None]))
+        member = int(explained.argmax())
+        level = float(means @ self.seeds / self.seeds.sum())
+        fitted = level + amplitude[member] * self._centred(shape)[member]
+        centre, rise = None, None
+        if shape == "step":
+            centre, rise = float(self.x[member : member + 2].mean()), 0.0
+        elif shape == "sigmoid":
+            centre, rise = self.sigmoids[member] * (1, TEN_TO_NINETY)
+            centre, rise = float(centre), float(rise)
+        return Fit(
+            shape, float(explained[member]), float(amplitude[member]), fitted, centre, rise, member
+        )
+
+    def level_above(self, shape: str, members: np.ndarray) -> np.ndarray:
+        """Index of the smallest level above the change point of each member; never the first
+        level, below which nothing was measured."""
+        if shape == "step":
+            return members + 1
+        above = np.searchsorted(self.x, self.sigmoids[members, 0] + 1e-9)
+        return above.clip(1, len(self.x) - 1)
+
+    def _centred(self, shape: str) -> np.ndarray:
+        z = self.regressors[shape]
+        return z - (z @ self.seeds / self.seeds.sum())[:, None]

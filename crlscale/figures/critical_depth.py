@@ -1,0 +1,83 @@
+"""Every seed's score over depth, the cells' IQMs, and the critical depth with its interval."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from crlscale.analysis.critical_depth import CriticalDepth
+from crlscale.figures import style, words
+
+ASIDE = (-0.03, -0.013)  # of a level's seeds from its IQM, as shares of the axis
+MARGIN = 0.4  # beyond the first and the last level [doublings]
+
+
+@style.styled
+def draw_critical_depth(result: CriticalDepth) -> Figure:
+    """The whole figure, with title and caption."""
+    figure, (axes,) = style.new_figure(6.4, 4.4)
+    draw_scores(axes, result)
+    cells = result.cells
+    held = ", ".join(f"{axis} {level}" for axis, level in result.fixed.items())
+    axes.set_title(f"{cells[0].config.env}{', ' if held else ''}{held}: {result.words}", pad=24)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=4, borderaxespad=0.2)
+    style.caption(
+        figure,
+        words.sentences(
+            words.seeds_words(cells, "level"),
+            f"bars: {words.interval_words(cells)}",
+            words.budget_words(cells),
+            words.missing_words(cells),
+            f"study {result.study}",
+        ),
+    )
+    return figure
+
+
+def draw_scores(axes: Axes, result: CriticalDepth) -> None:
+    """Seeds, IQMs, intervals and the critical depth into `axes`."""
+    scored = [cell for cell in result.cells if cell.estimate is not None]
+    if result.depth is not None:
+        _mark(axes, result)
+    _draw_seeds(axes, result, scored)
+    depths = [cell.levels[result.axis] for cell in scored]
+    values = [cell.estimate.value for cell in scored]
+    axes.plot(depths, values, "-", color=style.BLUE, linewidth=1.2, zorder=3)
+    for depth, cell in zip(depths, scored, strict=True):
+        if cell.estimate.low is not None:
+            axes.plot([depth] * 2, [cell.estimate.low, cell.estimate.high], "-", color=style.BLUE,
+                      linewidth=2.2, solid_capstyle="butt", zorder=3)  # fmt: skip
+    axes.plot(depths, values, "o", color=style.BLUE, markersize=6, zorder=4, label="IQM, 95 % interval")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(result.depths, [str(depth) for depth in result.depths])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(result.depths[0] / 2**MARGIN, result.depths[-1] * 2**MARGIN)
+    axes.set_ylim(0, None)
+    axes.set_xlabel(f"{result.axis.replace('_', ' ')} [Dense layers, log2 scale]")
+    axes.set_ylabel(words.score_label(scored[0]))
+
+
+def _draw_seeds(axes: Axes, result: CriticalDepth, scored: list) -> None:
+    """Points of the seeds, left of their IQM in the order of the seeds; diverged ones as crosses."""
+    points = {"complete": ([], []), "diverged": ([], [])}
+    span = np.log2(result.depths[-1] / result.depths[0]) + 2 * MARGIN
+    for cell in scored:
+        offsets = np.linspace(*ASIDE, len(cell.scored)) * span
+        for offset, run in zip(offsets, cell.scored, strict=True):
+            x, y = points[run.status]
+            x.append(cell.levels[result.axis] * 2**offset)
+            y.append(run.score)
+    axes.plot(*points["complete"], "o", markerfacecolor="none", markeredgecolor=style.FAINT,
+              markersize=4.5, zorder=2, label="seed")  # fmt: skip
+    if points["diverged"][0]:
+        axes.plot(*points["diverged"], "x", color=style.ORANGE, markersize=6, zorder=5,
+                  label="diverged seed")  # fmt: skip
+
+
+def _mark(axes: Axes, result: CriticalDepth) -> None:
+    """A line at the critical depth and a band over its interval."""
+    if result.low < result.high:
+        axes.axvspan(result.low, result.high, color=style.BAND, alpha=0.35, linewidth=0, zorder=0,
+                     label="its 95 % interval")  # fmt: skip
+    label = "critical depth" if result.bracketed else "critical depth, not bracketed"
+    axes.axvline(result.depth, color=style.ORANGE, linestyle="--", linewidth=1.4, zorder=1, label=label)

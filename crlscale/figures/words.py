@@ -1,0 +1,59 @@
+"""What the captions of all figures say alike: seeds, intervals, budget, what is missing."""
+
+from crlscale.score import CellScore
+from crlscale.stats import INTERVAL_METHOD, coverage_note
+
+
+def score_label(cell: CellScore) -> str:
+    """Label of an axis that shows scores."""
+    return f"time at goal [steps of {cell.config.episode_steps}]"
+
+
+def seeds_words(cells: tuple[CellScore, ...], each: str) -> str:
+    """ "5 seeds a level", or the range where cells differ."""
+    counts = sorted({len(cell.scores) for cell in cells if cell.estimate is not None})
+    number = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{number} seed{'s' * (counts != [1])} a {each}"
+
+
+def interval_words(cells: tuple[CellScore, ...]) -> str:
+    """Which interval is drawn and what it is worth, or why there is none."""
+    finished = [cell.estimate for cell in cells if cell.estimate is not None]
+    seeds = [found.seeds for found in finished if found.low is not None]
+    bare = sorted({found.no_interval for found in finished if found.low is None})
+    words = []
+    if seeds:
+        words.append(f"95 % {INTERVAL_METHOD} ({coverage_note(min(seeds))})")
+    if bare:
+        words.append(f"{'no' if not seeds else 'elsewhere no'} interval: {', '.join(bare)}")
+    if min(found.seeds for found in finished) < 4:
+        words.append("below 4 seeds the IQM is the mean")
+    return "; ".join(words)
+
+
+def budget_words(cells: tuple[CellScore, ...]) -> str:
+    """Env steps and updates of a run."""
+    steps = _range({cell.config.total_env_steps for cell in cells})
+    updates = _range({cell.config.total_updates for cell in cells})
+    return f"{steps} env steps and {updates} updates a run"
+
+
+def missing_words(cells: tuple[CellScore, ...]) -> str:
+    """Diverged and missing runs by cell; empty if there are none."""
+    noted = [
+        f"{' '.join(f'{axis} {level}' for axis, level in cell.levels.items())}: {cell.note}"
+        for cell in cells
+        if cell.note
+    ]
+    return f"exceptions: {'; '.join(noted)}" if noted else ""
+
+
+def sentences(*parts: str) -> str:
+    """The parts that are not empty, each as a sentence."""
+    return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts if part)
+
+
+def _range(numbers: set[int]) -> str:
+    if len(numbers) == 1:
+        return f"{min(numbers):,}"
+    return f"{min(numbers):,} to {max(numbers):,}"

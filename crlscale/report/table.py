@@ -1,0 +1,72 @@
+"""The result table of a study: one line a cell, at most 80 columns wide."""
+
+from pathlib import Path
+
+from crlscale.cost import actor_parameters, critic_parameters
+from crlscale.score import CellScore, StudyScores, load_scores
+
+SHORT = {"batch_size": "batch", "actor_depth": "actor", "critic_depth": "critic"}
+
+
+def study_table(folder: Path) -> tuple[list[str], list[list[str]], list[dict]]:
+    """Column names, rows of text, and the same cells as records for machines."""
+    return scores_table(load_scores(folder))
+
+
+def scores_table(scores: StudyScores) -> tuple[list[str], list[list[str]], list[dict]]:
+    """`study_table` of scores that are read already."""
+    axes = [SHORT.get(axis, axis) for axis in scores.study.axes]
+    steps = scores.cells[0].config.episode_steps
+    columns = [*axes, "params", "seeds", f"score/{steps}", "95 %", "upd/s", "hours", "note"]
+    records = [cell_record(cell) for cell in scores.cells]
+    return (
+        columns,
+        [_row(cell, record) for cell, record in zip(scores.cells, records, strict=True)],
+        records,
+    )
+
+
+def cell_record(cell: CellScore) -> dict:
+    """Everything the table shows of a cell, unrounded; None where nothing was measured."""
+    found = cell.estimate
+    return {
+        **cell.levels,
+        "parameters": actor_parameters(cell.config) + critic_parameters(cell.config),
+        "seeds_planned": len(cell.runs),
+        "seeds_scored": len(cell.scored),
+        "seeds_diverged": sum(run.status == "diverged" for run in cell.runs),
+        "statuses": [run.status for run in cell.runs],
+        "scores": [run.score for run in cell.runs],
+        "score": found.value if found else None,
+        "low": found.low if found else None,
+        "high": found.high if found else None,
+        "no_interval": found.no_interval if found else "no finished run",
+        "updates_per_second": cell.updates_per_second,
+        "hours": cell.hours,
+        "note": cell.note,
+    }
+
+
+def _row(cell: CellScore, record: dict) -> list[str]:
+    interval = "-"
+    if record["low"] is not None:
+        interval = f"{record['low']:.1f}-{record['high']:.1f}"
+    return [
+        *(str(level) for level in cell.levels.values()),
+        short_number(record["parameters"]),
+        f"{record['seeds_scored']}/{record['seeds_planned']}",
+        "-" if record["score"] is None else f"{record['score']:.1f}",
+        interval,
+        "-" if record["updates_per_second"] is None else f"{record['updates_per_second']:.3g}",
+        "-" if record["hours"] is None else f"{record['hours']:.2g}",
+        record["note"],
+    ]
+
+
+def short_number(number: float) -> str:
+    """A count in at most five characters: 950, 12.3k, 4.56M, 1.2G, 3.4T, ..."""
+    units = ["", "k", "M", "G", "T", "P"]
+    while number >= 999.5 and len(units) > 1:
+        number /= 1000
+        units.pop(0)
+    return f"{number:.3g}{units[0]}"

@@ -1,0 +1,171 @@
+"""Scores of the runs and cells of a study, from its stored rows.
+
+Score of a run: mean of its last min(5, n) evaluations after training began, of the time at
+goal on the goal set that scores it [steps of an episode]. Score of a cell: IQM over seeds.
+Complete runs count, and diverged ones with their last finite scores; all others are missing
+and are counted as such."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from crlscale.config import RunConfig
+from crlscale.errors import CrlscaleError
+from crlscale.stats import Estimate, estimate
+from crlscale.study import Study, load_study
+
+LAST_EVALUATIONS = 5
+SCORED_STATUSES = ("complete", "diverged")
+
+
+@dataclass(frozen=True)
+class RunScore:
+    """One planned run. `score` is None while the run has none to count; what was not measured
+    is None. `hours` is training time by itself: that of its program by the runs that shared it."""
+
+    run_id: str
+    seed: int
+    status: str
+    score: float | None
+    evaluations: int
+    env_steps: int | None
+    gradient_steps: int | None
+    hours: float | None
+    updates_per_second: float | None
+
+
+@dataclass(frozen=True)
+class CellScore:
+    """All seeds of one combination of levels. `config` is that of the first seed."""
+
+    levels: dict
+    config: RunConfig
+    runs: tuple[RunScore, ...]
+    estimate: Estimate | None
+
+    @property
+    def scores(self) -> np.ndarray:
+        return np.array([run.score for run in self.scored], dtype=float)
+
+    @property
+    def scored(self) -> tuple[RunScore, ...]:
+        return tuple(run for run in self.runs if run.score is not None)
+
+    @property
+    def hours(self) -> float | None:
+        """Mean training hours of the complete runs; diverged ones stopped early."""
+        return _mean([run.hours for run in self.runs if run.status == "complete"])
+
+    @property
+    def updates(self) -> int:
+        """Updates of a run of this cell that ends as planned."""
+        return self.config.total_updates
+
+    @property
+    def updates_per_second(self) -> float | None:
+        return _mean([run.updates_per_second for run in self.scored])
+
+    @property
+    def note(self) -> str:
+        """What is not plain about the cell: diverged seeds, seeds without a score and why."""
+        counts = Counter(run.status for run in self.runs if run.status == "diverged")
+        counts.update(
+            "no score" if run.status in SCORED_STATUSES else run.status
+            for run in self.runs
+            if run.score is None and run.status != "diverged"
+        )
+        return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+
+
+@dataclass(frozen=True)
+class StudyScores:
+    """Every cell of a study, in the order of the plan."""
+
+    study: Study
+    cells: tuple[CellScore, ...]
+
+    @property
+    def finished(self) -> tuple[CellScore, ...]:
+        """Cells with at least one score."""
+        return tuple(cell for cell in self.cells if cell.estimate is not None)
+
+    @property
+    def note(self) -> str:
+        """Counts over all runs of what is diverged or missing; empty if nothing is."""
+        cell = CellScore({}, self.cells[0].config, tuple(r for c in self.cells for r in c.runs), None)
+        return cell.note
+
+    def require_finished(self) -> None:
+        """Refuse a study without a single scored run."""
+        if not self.finished:
+            raise CrlscaleError(
+                f"study {self.study.name!r} has no finished run ({self.note})",
+                value=self.study.name,
+                remedy=f"crlscale status {self.study.name}",
+            )
+
+
+def load_scores(folder: Path) -> StudyScores:
+    """Scores of the study in `folder`."""
+    from crlscale.store import read_metrics, read_runs
+
+    return score_study(load_study(folder), read_metrics(folder), read_runs(folder))
+
+
+def score_study(study: Study, metrics, runs) -> StudyScores:
+    """Scores from the frames of `store.read_metrics` and `store.read_runs`."""
+    status = dict(zip(runs["run_id"], runs["status"], strict=True))
+    rows = dict(iter(metrics.groupby("run_id", sort=False)))
+    cells = []
+    for levels, run_ids in study.cells.items():
+        scored = tuple(
+            score_run(study.configs[run_id], status.get(run_id, "planned"), rows.get(run_id))
+            for run_id in run_ids
+        )
+        values = [run.score for run in scored if run.score is not None]
+        config = study.configs[run_ids[0]]
+        cell = dict(zip(study.axes, levels, strict=True))
+        found = estimate(values, bounds=(0, config.episode_steps)) if values else None
+        cells.append(CellScore(cell, config, scored, found))
+    return StudyScores(study, tuple(cells))
+
+
+def score_run(config: RunConfig, status: str, rows) -> RunScore:
+    """Score of one run from its rows (None or empty: nothing measured yet)."""
+    if rows is None or not len(rows):
+        return RunScore(config.run_id, config.seed, status, None, 0, None, None, None, None)
+    rows = rows.sort_values("evaluation")
+    trained = rows[rows["evaluation"] >= 1]
+    values = trained[f"time_at_goal_{config.score_goals}"].to_numpy(dtype=float, na_value=np.nan)
+    values = values[np.isfinite(values)]
+    counts = status in SCORED_STATUSES and len(values) > 0
+    last = rows.iloc[-1]
+    seconds, sharing = _number(last["train_seconds"]), _number(last["program_runs"])
+    return RunScore(
+        run_id=config.run_id,
+        seed=config.seed,
+        status=status,
+        score=float(values[-LAST_EVALUATIONS:].mean()) if counts else None,
+        evaluations=len(trained),
+        env_steps=_whole(last["env_steps"]),
+        gradient_steps=_whole(last["gradient_steps"]),
+        hours=None if seconds is None else seconds / (sharing or 1) / 3600,
+        updates_per_second=_number(trained["updates_per_second"].median()),
+    )
+
+
+def _number(value) -> float | None:
+    value = np.nan if value is None or str(value) == "<NA>" else float(value)
+    return value if np.isfinite(value) else None
+
+
+def _whole(value) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
+
+
+def _mean(values: list) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
