@@ -89,8 +89,15 @@ def act_deterministic(nets: Networks, actor: dict, observation: jax.Array) -> ja
 # --- losses ------------------------------------------------------------------------------
 def energies(phi: jax.Array, psi: jax.Array) -> jax.Array:
     """Matrix [B, B] of f between row i of phi [B, R] and row j of psi [B, R], by the Gram identity:
-    B x B memory, not B x B x R."""
-    squared = jnp.sum(phi**2, -1)[:, None] + jnp.sum(psi**2, -1)[None, :] - 2.0 * phi @ psi.T
+    B x B memory, not B x B x R.
+
+    The identity subtracts large numbers: embeddings of deep networks lie far from the origin (200
+    at depth 1024) and close together, so both are shifted by a constant, and the product is never
+    rounded to the TF32 of GPUs."""
+    shift = jax.lax.stop_gradient(jnp.mean(psi, axis=0, keepdims=True))
+    phi, psi = phi - shift, psi - shift
+    product = jnp.matmul(phi, psi.T, precision=jax.lax.Precision.HIGHEST)
+    squared = jnp.sum(phi**2, -1)[:, None] + jnp.sum(psi**2, -1)[None, :] - 2.0 * product
     return -jnp.sqrt(jnp.maximum(squared, 0.0) + DISTANCE_EPSILON)
 
 
