@@ -13,6 +13,8 @@ from crlscale.envs.registry import TaskSpec, task_spec
 from crlscale.errors import CrlscaleError
 
 DEFAULT_ENV = "chain_8"
+INT32_MAX = 2**31 - 1
+MAX_DISCOUNT = 0.999999  # float32 cannot tell much higher ones from 1
 ENV_STEPS_PER_UPDATE = 40  # the study's ratio: 31,744 env steps and 800 updates a phase
 
 
@@ -25,10 +27,10 @@ class RunConfig(BaseModel):
     task and the sizes, which a preset sets. Lengths are counted in env steps of one env
     unless the description says otherwise."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     env: str = Field(DEFAULT_ENV, description="task, as `crlscale envs` lists it")
-    seed: int = Field(0, ge=0, lt=2**31, description="root of every random key of the run")
+    seed: int = Field(0, ge=0, le=INT32_MAX, description="root of every random key of the run")
 
     depth: int = positive("Dense layers inside the residual trunk of each network", 4)
     actor_depth: int | None = positive("depth of the actor; null = depth", None)
@@ -43,7 +45,7 @@ class RunConfig(BaseModel):
     batch_size: int = Field(512, ge=2, description="triples (state, action, goal) of one update")
     num_envs: int = positive("parallel envs", 512)
     unroll_length: int = positive("env steps of each env between updates", 62)
-    episode_length: int | None = positive("time limit; null = the task's", None)
+    episode_length: int | None = positive("time limit; null = the task's", None, le=INT32_MAX)
     updates_per_phase: int | None = positive(
         "updates after each unroll; null = round(num_envs * unroll_length / 40), at least 1", None
     )
@@ -56,8 +58,12 @@ class RunConfig(BaseModel):
         None, description="goals that score the run; null = far where the task has it, else all"
     )
 
-    discount: float = Field(0.99, gt=0, lt=1, description="decay of the hindsight goal's distance")
-    hindsight_window: int | None = positive("farthest hindsight goal; null = end of episode", None)
+    discount: float = Field(
+        0.99, gt=0, le=MAX_DISCOUNT, description="decay of the hindsight goal's distance"
+    )
+    hindsight_window: int | None = positive(
+        "farthest hindsight goal; null = end of episode", None, le=INT32_MAX
+    )
     actor_learning_rate: float = positive("Adam step size of the actor", 3e-4)
     critic_learning_rate: float = positive("Adam step size of both encoders", 3e-4)
     alpha_learning_rate: float = positive("Adam step size of log alpha", 3e-4)
@@ -160,7 +166,7 @@ class RunConfig(BaseModel):
 
     @property
     def run_id(self) -> str:
-        depth = f"d{self.depth}"
+        depth = f"d{self.actor_layers}"
         if self.actor_layers != self.critic_layers:
             depth = f"a{self.actor_layers}-c{self.critic_layers}"
         name = f"{self.env}-{depth}-w{self.width}-b{self.batch_size}-s{self.seed}"
