@@ -27,8 +27,6 @@ class Program:
     num_envs: int
     unroll_length: int
     episode_steps: int
-    updates: int
-    prefill_unrolls: int
     replay_rows: int
     replay_capacity: int
     eval_envs: int
@@ -60,8 +58,6 @@ def split(config: RunConfig) -> tuple[Program, Hyper]:
         num_envs=config.num_envs,
         unroll_length=config.unroll_length,
         episode_steps=config.episode_steps,
-        updates=config.updates,
-        prefill_unrolls=config.prefill_unrolls,
         replay_rows=config.replay_rows,
         replay_capacity=config.replay_capacity,
         eval_envs=config.eval_envs,

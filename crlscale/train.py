@@ -43,9 +43,10 @@ class Tally(NamedTuple):
 class Trainer(NamedTuple):
     """Jitted functions over Z seeds.
 
-    init(keys [Z, 2]) -> TrainState, after the prefill
+    init(keys [Z, 2]) -> TrainState, with an empty replay
     start_tally(state) -> Tally of zeros
-    epoch(hyper, state, tally, phases) -> TrainState, Tally; donates both; `phases` is traced
+    epoch(hyper, state, tally, phases, updates) -> TrainState, Tally; donates both. `phases` and
+        `updates` of each phase are traced, so a prefill is an epoch of no updates
     summary(state, tally) -> dict of [Z]: means over the tally's updates, parameter norms
     evaluate(state, keys [Z, 2]) -> Outcome of [Z, M]
     """
@@ -58,24 +59,49 @@ class Trainer(NamedTuple):
 
 
 _SEEDS = TrainState(agent=0, episodes=0, replay=0, key=0, unrolls=None)
+_TALLY = Tally(sums=0, updates=None, first_nonfinite=0)
 
 
-def make_trainer(program: Program) -> Trainer:
-    """The kernel of `program`; compiles at first use."""
+def make_trainer(program: Program, seeds: int) -> Trainer:
+    """The kernel of `program` for Z = `seeds`; compiles at first use."""
     kernel = _Kernel(program)
-    tally_axes = Tally(0, None, 0)
+
+    def jit(function, in_axes, out_axes, **options):
+        over = jax.vmap if seeds > 1 else _one_seed
+        return jax.jit(over(function, in_axes=in_axes, out_axes=out_axes), **options)
+
+    trained = (_SEEDS, _TALLY)
     return Trainer(
-        init=jax.jit(jax.vmap(kernel.init, out_axes=_SEEDS)),
-        start_tally=jax.jit(jax.vmap(kernel.start_tally, in_axes=(_SEEDS,), out_axes=tally_axes)),
-        epoch=jax.jit(
-            jax.vmap(
-                kernel.epoch, in_axes=(None, _SEEDS, tally_axes, None), out_axes=(_SEEDS, tally_axes)
-            ),
-            donate_argnums=(1, 2),
-        ),
-        summary=jax.jit(jax.vmap(kernel.summary, in_axes=(_SEEDS, tally_axes))),
-        evaluate=jax.jit(jax.vmap(kernel.evaluate, in_axes=(_SEEDS, 0))),
+        init=jit(kernel.init, (0,), _SEEDS),
+        start_tally=jit(kernel.start_tally, (_SEEDS,), _TALLY),
+        epoch=jit(kernel.epoch, (None, *trained, None, None), trained, donate_argnums=(1, 2)),
+        summary=jit(kernel.summary, trained, 0),
+        evaluate=jit(kernel.evaluate, (_SEEDS, 0), 0),
     )
+
+
+def _one_seed(function, in_axes, out_axes):
+    """What jax.vmap does over an axis of length 1, without the batched matmuls, which take 1.7
+    times as long on a CPU (docs/performance.md)."""
+
+    def drop(axes, tree):
+        return tree if axes is None else jax.tree.map(lambda x: x[0], tree)
+
+    def add(axes, tree):
+        return tree if axes is None else jax.tree.map(lambda x: x[None], tree)
+
+    def over(change, axes, value):
+        if not isinstance(axes, TrainState | Tally):
+            return change(axes, value)
+        return type(axes)(*[change(a, v) for a, v in zip(axes, value, strict=True)])
+
+    def wrapped(*arguments):
+        results = function(*[over(drop, a, v) for a, v in zip(in_axes, arguments, strict=True)])
+        if not isinstance(out_axes, tuple) or isinstance(out_axes, TrainState | Tally):
+            return over(add, out_axes, results)
+        return tuple(over(add, a, v) for a, v in zip(out_axes, results, strict=True))
+
+    return wrapped
 
 
 class _Kernel:
@@ -94,22 +120,22 @@ class _Kernel:
         episodes = episode.begin(self.env, env_key, program.num_envs)
         action = jnp.zeros((program.num_envs, sizes.action_size))
         row = jax.eval_shape(partial(episode.advance, self.env, limit=1), episodes, action)[1]
-        state = TrainState(
-            agent, episodes, ring.empty(row, program.replay_rows), key, jnp.zeros((), jnp.int32)
-        )
-        return jax.lax.fori_loop(0, program.prefill_unrolls, lambda _, s: self._collect(s), state)
+        replay = ring.empty(row, program.replay_rows)
+        return TrainState(agent, episodes, replay, key, jnp.zeros((), jnp.int32))
 
     def start_tally(self, state: TrainState) -> Tally:
         metrics = jax.eval_shape(self._update, self._zero_hyper(), state.agent, state, state.key)[1]
         zeros = {name: jnp.zeros(()) for name in metrics}
         return Tally(zeros, jnp.zeros((), jnp.int32), jnp.full((), NEVER, jnp.int32))
 
-    def epoch(self, hyper: Hyper, state: TrainState, tally: Tally, phases: jax.Array):
-        """`phases` times: one unroll of every env, then the updates of a phase."""
+    def epoch(
+        self, hyper: Hyper, state: TrainState, tally: Tally, phases: jax.Array, updates: jax.Array
+    ) -> tuple[TrainState, Tally]:
+        """`phases` times: one unroll of every env, then `updates` updates."""
 
         def phase(_, carry):
             state, tally = carry
-            return self._learn(hyper, self._collect(state), tally)
+            return self._learn(hyper, self._collect(state), tally, updates)
 
         return jax.lax.fori_loop(0, phases, phase, (state, tally))
 
@@ -138,16 +164,15 @@ class _Kernel:
         replay = ring.insert(state.replay, steps, time)
         return state._replace(episodes=episodes, replay=replay, key=key, unrolls=state.unrolls + 1)
 
-    def _learn(self, hyper: Hyper, state: TrainState, tally: Tally):
-        update_key, key = jax.random.split(state.key)
+    def _learn(self, hyper: Hyper, state: TrainState, tally: Tally, updates: jax.Array):
+        def update(_, carry):
+            agent, tally, key = carry
+            update_key, key = jax.random.split(key)
+            agent, metrics = self._update(hyper, agent, state, update_key)
+            return agent, _count(tally, metrics), key
 
-        def update(carry, rng):
-            agent, tally = carry
-            agent, metrics = self._update(hyper, agent, state, rng)
-            return (agent, _count(tally, metrics)), None
-
-        keys = jax.random.split(update_key, self.program.updates)
-        (agent, tally), _ = jax.lax.scan(update, (state.agent, tally), keys)
+        carry = (state.agent, tally, state.key)
+        agent, tally, key = jax.lax.fori_loop(0, updates, update, carry)
         return state._replace(agent=agent, key=key), tally
 
     def _update(self, hyper: Hyper, agent: crl.Agent, state: TrainState, rng: jax.Array):
