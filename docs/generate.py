@@ -1,0 +1,86 @@
+"""Makes docs/columns.md from crlscale/schema.py and docs/cli.md from --help: `python docs/generate.py`.
+
+With --check it writes nothing and exits 1 if a page is not what it would write.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ["TYPER_USE_RICH"] = "0"  # plain text; read when typer is imported
+
+import typer
+
+from crlscale.cli.app import app
+from crlscale.schema import GOALS, METRICS, SCHEMA_VERSION, Column
+
+FOLDER = Path(__file__).parent
+WIDTH = 88
+MADE_BY = "<!-- made by `python docs/generate.py`; edit {source} instead -->\n"
+
+
+def columns_page() -> str:
+    """Every column of both Parquet files."""
+    lines = [
+        MADE_BY.format(source="crlscale/schema.py"),
+        "# Columns",
+        "",
+        f"What a run writes, schema {SCHEMA_VERSION}. A metric that was not computed is null, never 0;"
+        " NaN is a number that was computed and is none.",
+        "The footer of each file (key `crlscale`, JSON) holds the config, the versions and the status"
+        " of the run.",
+    ]
+    for name, meaning, columns in (
+        ("metrics.parquet", "One row an evaluation; row 0 is before training.", METRICS),
+        ("goals.parquet", "One row an evaluation and goal cell, where a task has cells.", GOALS),
+    ):
+        lines += ["", f"## {name}", "", meaning, "", *_table(columns)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(columns: list[Column]) -> list[str]:
+    head = ["| Column | Type | Unit | Meaning |", "|---|---|---|---|"]
+    return head + [f"| `{c.name}` | {c.dtype} | {c.unit} | {c.meaning} |" for c in columns]
+
+
+def cli_page() -> str:
+    """The help of every command."""
+    lines = [MADE_BY.format(source="the commands in crlscale/cli/"), "# Commands"]
+    for words, context in walk():
+        help_text = "\n".join(line.rstrip() for line in context.get_help().splitlines())
+        lines += ["", f"## {words}", "", "```text", help_text.strip(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def walk(command=None, parent=None, words="crlscale"):
+    """Yields (words, context) of the command line's root and of everything below it."""
+    command = command or typer.main.get_command(app)
+    context = command.context_class(
+        command,
+        parent=parent,
+        info_name=words.rsplit(" ", 1)[-1],
+        terminal_width=WIDTH,
+        max_content_width=WIDTH,
+    )
+    yield words, context
+    for name, child in getattr(command, "commands", {}).items():
+        yield from walk(child, context, f"{words} {name}")
+
+
+def main(arguments: list[str]) -> int:
+    stale = []
+    for name, page in (("columns.md", columns_page()), ("cli.md", cli_page())):
+        path = FOLDER / name
+        if path.exists() and path.read_text() == page:
+            continue
+        stale.append(f"docs/{name}")
+        if "--check" not in arguments:
+            path.write_text(page)
+    if stale:
+        verb = "stale; type `python docs/generate.py`" if "--check" in arguments else "written"
+        print(f"{', '.join(stale)}: {verb}", file=sys.stderr)
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
