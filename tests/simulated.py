@@ -49,7 +49,8 @@ def _row(config, index: int, final: float) -> dict:
         "width": config.width,
         "batch_size": config.batch_size,
         "evaluation": index,
-        "env_steps": config.prefill_env_steps + index * config.phases_per_epoch * config.phase_env_steps,
+        "env_steps": config.prefill_env_steps
+        + index * config.phases_per_epoch * config.phase_env_steps,
         "gradient_steps": updates,
         "time_at_goal_all": final if share == 1.0 else float(final * share),
         "updates_per_second": None if index == 0 else 4000.0 / config.depth,

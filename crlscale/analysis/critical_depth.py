@@ -21,6 +21,7 @@ DEPTH_AXES = ("depth", "actor_depth", "critic_depth")
 ONE_STEP = ("step", "sigmoid")
 SIGNIFICANCE = 0.05
 LACK_OF_FIT = 0.01
+MISFIT = "a step does not explain all levels"
 DRAWS = 2000
 
 
@@ -28,8 +29,8 @@ DRAWS = 2000
 class CriticalDepth:
     """What the scores of `cells` (by rising depth) say about a step.
 
-    `shape` is step, sigmoid, gradual, falling, flat or untested (`reason` says why). `depth`,
-    `low`, `high` are levels; None without a step. `below` and `above` are the fitted scores of the
+    `shape` is step, sigmoid, gradual, falling, flat, irregular (levels differ, but by none of
+    these) or untested (`reason` says why). `depth`, `low`, `high` are levels; None without a step. `below` and `above` are the fitted scores of the
     shallowest and the deepest level [steps]; `rise` is the width of the rise [doublings].
     `p_value` belongs to "depth makes no difference"; `fits` is False where the levels differ from
     every shape by more than the seeds explain. `fixed` names the levels of the other axes."""
@@ -77,6 +78,7 @@ class CriticalDepth:
         if self.depth is None:
             ends = {
                 "untested": f"Whether there is a critical {name} was not tested: {self.reason}",
+                "irregular": f"No critical {name}: the scores differ, by no simple shape",
                 "flat": f"No critical {name}: the scores are flat in {name}",
                 "gradual": f"No critical {name}: the scores rise gradually with log2 {name}",
                 "falling": f"No critical {name}: the scores fall with {name}",
@@ -92,7 +94,8 @@ class CriticalDepth:
         if self.p_value is not None:
             p_value = f"= {self.p_value:.3f}" if self.p_value >= 0.001 else "< 0.001"
             text += f" (permutation p {p_value})"
-        return text + ("." if self.fits else "; no simple shape fits all levels.")
+        misfit = "" if self.fits or self.depth is None else f"; {MISFIT}"
+        return f"{text}{misfit}."
 
 
 def critical_depths(scores: StudyScores, rng: np.random.Generator) -> list[CriticalDepth]:
@@ -138,7 +141,7 @@ def critical_depth(
         depth=depth,
         low=low,
         high=high,
-        bracketed=low > depths[0] and high < depths[-1],
+        bracketed=bool(depths[0] < low and high < depths[-1]),
         below=float(found.fit.fitted[0]),
         above=float(found.fit.fitted[-1]),
         rise=found.fit.rise,
@@ -175,12 +178,14 @@ def find_step(x: np.ndarray, cells: list[np.ndarray], rng: np.random.Generator) 
     bic = {"constant": _bic(total, total, len(scores), "constant")}
     bic |= {s: _bic(total, total - fit.explained, len(scores), s) for s, fit in bests.items()}
     if p_value > SIGNIFICANCE:
-        return StepFinding("flat", p_value, bic)
+        flat = Fit("constant", 0.0, 0.0, np.full(len(x), scores.mean()))
+        fits = _fits(flat, cells, means)
+        return StepFinding("flat" if fits else "irregular", p_value, bic, fits=fits)
     fit = bests[min(bests, key=bic.get)]
     fits = _fits(fit, cells, means)
     if fit.shape not in ONE_STEP or fit.amplitude < 0:
         shape = "gradual" if fit.amplitude > 0 else "falling"
-        return StepFinding(shape, p_value, bic, fit, fits=fits)
+        return StepFinding(shape if fits else "irregular", p_value, bic, fit, fits=fits)
     explained, _ = families.explained(fit.shape, resample_means(cells, DRAWS, rng))
     levels = families.level_above(fit.shape, explained.argmax(axis=1))
     tail = (1 - CONFIDENCE) / 2

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from crlscale.analysis.critical_depth import CriticalDepth
+from crlscale.analysis.critical_depth import MISFIT, CriticalDepth
 from crlscale.figures import style, words
 
 ASIDE = (-0.03, -0.013)  # of a level's seeds from its IQM, as shares of the axis
@@ -27,6 +27,7 @@ def draw_critical_depth(result: CriticalDepth) -> Figure:
             words.seeds_words(cells, "level"),
             f"bars: {words.interval_words(cells)}",
             words.budget_words(cells),
+            MISFIT if result.depth is not None and not result.fits else "",
             words.missing_words(cells),
             f"study {result.study}",
         ),

@@ -1,4 +1,6 @@
-"""The result table of a study: one line a cell, at most 80 columns wide."""
+"""The result table of a study: one line a cell, at most 80 columns wide.
+
+`of N` is the score in steps of an episode of N; `95 %` is its interval."""
 
 from pathlib import Path
 
@@ -17,7 +19,7 @@ def scores_table(scores: StudyScores) -> tuple[list[str], list[list[str]], list[
     """`study_table` of scores that are read already."""
     axes = [SHORT.get(axis, axis) for axis in scores.study.axes]
     steps = scores.cells[0].config.episode_steps
-    columns = [*axes, "params", "seeds", f"score/{steps}", "95 %", "upd/s", "hours", "note"]
+    columns = [*axes, "params", "seeds", f"of {steps}", "95 %", "upd/s", "hours", "note"]
     records = [cell_record(cell) for cell in scores.cells]
     return (
         columns,
@@ -50,17 +52,30 @@ def cell_record(cell: CellScore) -> dict:
 def _row(cell: CellScore, record: dict) -> list[str]:
     interval = "-"
     if record["low"] is not None:
-        interval = f"{record['low']:.1f}-{record['high']:.1f}"
+        interval = f"{_three(record['low'])}-{_three(record['high'])}"
     return [
         *(str(level) for level in cell.levels.values()),
         short_number(record["parameters"]),
         f"{record['seeds_scored']}/{record['seeds_planned']}",
-        "-" if record["score"] is None else f"{record['score']:.1f}",
+        _three(record["score"]),
         interval,
-        "-" if record["updates_per_second"] is None else f"{record['updates_per_second']:.3g}",
-        "-" if record["hours"] is None else f"{record['hours']:.2g}",
+        _three(record["updates_per_second"]),
+        _hours(record["hours"]),
         record["note"],
     ]
+
+
+def _three(number: float | None) -> str:
+    """About three digits; "-" for what was not measured."""
+    if number is None:
+        return "-"
+    return f"{number:.1f}" if abs(number) < 99.95 else f"{number:.0f}"
+
+
+def _hours(hours: float | None) -> str:
+    if hours is not None and hours < 0.01:
+        return f"{hours:.1g}"
+    return f"{hours:.2f}" if hours is not None and hours < 10 else _three(hours)
 
 
 def short_number(number: float) -> str:

@@ -1,0 +1,141 @@
+"""`crlscale plot` on stored studies."""
+
+import json
+
+import pytest
+from reading_cli import run, run_json
+from simulated import flat, saturating, stepping, write_study
+
+DEPTHS = {"depth": [2, 4, 8, 16, 32]}
+
+
+def test_critical_depth_prints_table_sentence_files_and_the_next_command(results, capsys):
+    folder = write_study(results, DEPTHS, stepping)
+    code, out, err = run(capsys, "plot", "critical-depth")
+    assert code == 0
+    assert "Critical depth 8 (95 % interval 8 only, bracketed)" in out
+    for kind in ("png", "svg"):
+        file = folder / "figures" / f"critical-depth.{kind}"
+        assert str(file) in out and file.stat().st_size > 1000
+    assert err == f"next: crlscale plot learning-curves {folder.name} --results {results}\n"
+
+
+def test_every_line_but_paths_fits_80_columns(results, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    outcome = {(8, 0): "diverged", (8, 1): "failed", (16, 0): "stopped"}
+    write_study(results, DEPTHS, saturating, outcome=outcome)
+    for verb in ("critical-depth", "learning-curves"):
+        _, out, _ = run(capsys, "plot", verb)
+        assert all(len(line) <= 80 for line in out.splitlines() if str(results) not in line)
+        assert "\x1b" not in out
+
+
+def test_critical_depth_as_json(results, capsys):
+    folder = write_study(results, DEPTHS, stepping)
+    data = run_json(capsys, "plot", "critical-depth")
+    assert (data["schema"], data["study"]) == (1, folder.name)
+    (row,) = data["rows"]
+    assert (row["critical_depth"], row["low"], row["high"], row["bracketed"]) == (8, 8, 8, True)
+    assert [cell["depth"] for cell in row["cells"]] == DEPTHS["depth"]
+    assert row["interval_of_cells"]["simulated_coverage"]["3"]["normal"] == 0.95
+    assert [file.rsplit(".")[-1] for file in data["files"]] == ["png", "svg"]
+
+
+def test_the_same_command_gives_the_same_bytes(results, capsys):
+    folder = write_study(results, DEPTHS, saturating)
+    figure = folder / "figures" / "critical-depth.svg"
+    first = run(capsys, "plot", "critical-depth"), figure.read_bytes()
+    assert (run(capsys, "plot", "critical-depth"), figure.read_bytes()) == first
+
+
+def test_a_named_study_wins_over_the_newest(results, capsys):
+    write_study(results, DEPTHS, flat, name="first")
+    write_study(results, DEPTHS, stepping, name="second")
+    assert run_json(capsys, "plot", "critical-depth", "first")["study"] == "first"
+
+
+def test_width_studies_are_passed_over_for_the_newest_depth_study(results, capsys):
+    write_study(results, DEPTHS, flat, name="depths")
+    write_study(results, {"width": [16, 32]}, flat, name="widths")
+    assert run_json(capsys, "plot", "critical-depth")["study"] == "depths"
+
+
+def test_a_grid_gives_a_figure_for_each_level_of_the_other_axis(results, capsys, tmp_path):
+    write_study(results, {**DEPTHS, "width": [16, 32]}, stepping)
+    data = run_json(capsys, "plot", "critical-depth", "--out", str(tmp_path / "out"))
+    assert [row["fixed"] for row in data["rows"]] == [{"width": 16}, {"width": 32}]
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    stems = ["critical-depth-width-16", "critical-depth-width-32"]
+    assert names == [f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")]
+
+
+def test_one_seed_is_plotted_and_untested(results, capsys):
+    write_study(results, DEPTHS, stepping, seeds=1)
+    code, out, _ = run(capsys, "plot", "critical-depth")
+    assert code == 0
+    assert "was not tested: one seed" in " ".join(out.split())
+
+
+def test_learning_curves(results, capsys):
+    folder = write_study(results, {"width": [16, 32]}, saturating, seeds=2)
+    data = run_json(capsys, "plot", "learning-curves")
+    assert [row["width"] for row in data["rows"]] == [16, 32]
+    for row in data["rows"]:
+        assert len(row["env_steps"]) == len(row["iqm"]) == len(row["low"]) == 3
+        assert len(row["seeds"]) == 2
+    code, out, err = run(capsys, "plot", "learning-curves", folder.name)
+    assert code == 0
+    assert str(folder / "figures" / "learning-curves.png") in out
+    assert err.startswith("next: crlscale compare width-vs-depth")
+
+
+# --- mistakes ------------------------------------------------------------------------------
+def refused(capsys, *arguments):
+    """The one line on stderr of a command that must be refused."""
+    code, out, err = run(capsys, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("error: ") and "; try: " in err
+    return err
+
+
+@pytest.mark.parametrize("verb", ["critical-depth", "learning-curves"])
+def test_an_empty_results_folder_says_what_to_type(results, capsys, verb):
+    assert "does not hold a study" in refused(capsys, "plot", verb)
+
+
+def test_an_unknown_study_lists_those_there_are(results, capsys):
+    write_study(results, DEPTHS, flat, name="mine")
+    line = refused(capsys, "plot", "critical-depth", "yours")
+    assert "no study 'yours'" in line and "mine" in line
+
+
+@pytest.mark.parametrize("status", ["planned", "failed"])
+@pytest.mark.parametrize("verb", ["critical-depth", "learning-curves"])
+def test_a_study_without_a_finished_run_is_refused(results, capsys, verb, status):
+    outcome = {(depth, seed): status for depth in DEPTHS["depth"] for seed in range(3)}
+    folder = write_study(results, DEPTHS, flat, name="early", outcome=outcome)
+    line = refused(capsys, "plot", verb)
+    assert f"has no finished run (15 {status}); try: crlscale status early" in line
+    assert not (folder / "figures").exists()
+
+
+def test_a_named_study_without_depth_is_refused(results, capsys):
+    write_study(results, {"width": [16, 32]}, flat, name="widths")
+    line = refused(capsys, "plot", "critical-depth", "widths")
+    assert "has no depth axis" in line and "learning-curves" in line
+
+
+def test_errors_as_json(results, capsys):
+    code, out, err = run(capsys, "plot", "critical-depth", "nothing", "--json")
+    error = json.loads(err)
+    assert (code, out, set(error)) == (2, "", {"error", "value", "try"})
+    assert error["value"] == "nothing"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["plot"], ["plot", "critical-depth"], ["plot", "learning-curves"]]
+)
+def test_help_has_an_example(capsys, arguments):
+    code, out, _ = run(capsys, *arguments, "--help")
+    assert code == 0
+    assert "Example: crlscale plot" in out
