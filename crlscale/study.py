@@ -79,7 +79,12 @@ def plan_study(
     configs = {}
     for levels in itertools.product(*axes.values()):
         for seed in range(seeds):
-            values = {**preset_settings(preset), **settings, **dict(zip(axes, levels)), "seed": seed}
+            values = {
+                **preset_settings(preset),
+                **settings,
+                **dict(zip(axes, levels, strict=True)),
+                "seed": seed,
+            }
             config = make_config(values)
             configs[config.run_id] = config
     if len(configs) < seeds * _product(len(levels) for levels in axes.values()):
@@ -145,6 +150,12 @@ def register_study(results: Path, study: Study) -> tuple[Path, Study]:
         return folder, found
     write_json(folder / "study.json", study.model_dump(mode="json"))
     return folder, study
+
+
+def find_planned(results: Path, study: Study) -> Study:
+    """The same study as it is on disk, if it is there under its name; else `study` as it is."""
+    path = Path(results) / study.name / "study.json"
+    return register_study(results, study)[1] if path.exists() else study
 
 
 def load_study(folder: Path) -> Study:
@@ -248,7 +259,7 @@ def _first_difference(found: Study, wanted: Study) -> str:
         return f"seeds {found.seeds} there, {wanted.seeds} asked for"
     if found.execution != wanted.execution:
         return f"{found.execution!r} there, {wanted.execution!r} asked for"
-    for old, new in zip(found.configs.values(), wanted.configs.values()):
+    for old, new in zip(found.configs.values(), wanted.configs.values(), strict=False):
         for key in RunConfig.model_fields:
             if getattr(old, key) != getattr(new, key):
                 return f"{key} = {getattr(old, key)!r} there, {getattr(new, key)!r} asked for"

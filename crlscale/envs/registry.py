@@ -4,7 +4,7 @@ import difflib
 import re
 from dataclasses import dataclass
 
-from crlscale.envs.mazes import MAZES
+from crlscale.envs.mazes import MAZES, Maze
 from crlscale.errors import CrlscaleError
 
 CHAIN_LINKS = range(2, 65)
@@ -90,13 +90,19 @@ def task_spec(name: str) -> TaskSpec:
     )
 
 
+def goal_maze(name: str) -> Maze | None:
+    """The maze whose cells are the goals of task `name`; None for a task without goal cells."""
+    point = re.fullmatch(r"point_(\w+)_maze", name)
+    return MAZES[point[1]] if point else None
+
+
 def make_env(name: str):
     """Build the GoalEnv of task `name` (imports jax and brax)."""
     spec = task_spec(name)
     if spec.family == "point":
         from crlscale.envs.point import PointMaze
 
-        return PointMaze(MAZES[name.removeprefix("point_").removesuffix("_maze")], spec)
+        return PointMaze(goal_maze(name), spec)
     from crlscale.envs.chain import Chain
 
     return Chain(spec)

@@ -1,0 +1,108 @@
+"""Live progress of a sweep on stderr: a table on a terminal, a line per event elsewhere."""
+
+import time
+from contextlib import contextmanager
+
+from crlscale.cli.console import say
+from crlscale.cli.words import span
+from crlscale.cost import run_seconds
+from crlscale.launch.local import Progress
+from crlscale.record import FINISHED
+from crlscale.study import Study
+
+
+@contextmanager
+def show_progress(study: Study, jobs: int):
+    """A function to call with each Progress; draws while the context is open."""
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True)
+    remaining = _Remaining(study, jobs)
+    if not console.is_terminal:
+        yield _Lines(study, remaining)
+        return
+    with Live(console=console, refresh_per_second=2, transient=True) as live:
+        yield lambda progress: live.update(_table(study, progress, remaining))
+
+
+class _Remaining:
+    """Time left: predicted seconds of the open runs, corrected by how the ended ones went."""
+
+    def __init__(self, study: Study, jobs: int):
+        self.predicted = {run_id: run_seconds(config) for run_id, config in study.configs.items()}
+        self.jobs = jobs
+        self.began = time.time()
+
+    def seconds(self, progress: Progress) -> float:
+        measured = expected = left = 0.0
+        for run_id, status in progress.statuses.items():
+            if status["status"] in FINISHED and status.get("started", 0) >= self.began:
+                measured += status["ended"] - status["started"]
+                expected += self.predicted[run_id]
+            elif status["status"] not in (*FINISHED, "failed"):
+                share = status.get("gradient_steps", 0) / max(1, status.get("total_updates", 1))
+                left += self.predicted[run_id] * (1.0 - share)
+        return left * (measured / expected if expected else 1.0) / self.jobs
+
+
+def _headline(progress: Progress, remaining: _Remaining) -> str:
+    done, failed = progress.count(*FINISHED), progress.count("failed")
+    words = f"{done} of {len(progress.statuses)} runs done"
+    words += f", {failed} failed" if failed else ""
+    if progress.elsewhere:
+        words += f", {len(progress.elsewhere)} running in another crlscale"
+    if progress.stopping:
+        return f"{words}; stopping at the next chunk of each run (Ctrl-C again kills)"
+    return f"{words}; about {span(remaining.seconds(progress))} left; Ctrl-C saves and stops"
+
+
+def _table(study: Study, progress: Progress, remaining: _Remaining):
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, title=_headline(progress, remaining), title_justify="left")
+    for column in ("run", "env steps", "", "upd/s", "at goal", "left"):
+        table.add_column(column, justify="left" if column == "run" else "right", no_wrap=True)
+    for run_id in [*progress.running, *progress.elsewhere]:
+        status = progress.statuses[run_id]
+        share = status.get("env_steps", 0) / max(1, status.get("total_env_steps", 1))
+        table.add_row(
+            _label(study, run_id),
+            f"{status.get('env_steps', 0):,}",
+            f"{share:.0%}",
+            _number(status.get("updates_per_second"), "compiling"),
+            _number(status.get("time_at_goal"), "-"),
+            span(status.get("seconds_left")),
+        )
+    return table
+
+
+class _Lines:
+    """For logs and pipes: a line when a run starts and when it ends."""
+
+    def __init__(self, study: Study, remaining: _Remaining):
+        self.study, self.remaining = study, remaining
+        self.seen: dict[str, str] | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        now = {run_id: status["status"] for run_id, status in progress.statuses.items()}
+        for run_id, word in now.items():
+            if self.seen is not None and self.seen.get(run_id) != word and word != "planned":
+                status = progress.statuses[run_id]
+                score = status.get("time_at_goal")
+                at_goal = "" if score is None or word == "running" else f", time at goal {score:.1f}"
+                cause = f" ({status['cause']})" if status.get("cause") else ""
+                say(f"{word}: {_label(self.study, run_id)}{at_goal}{cause}")
+                if word in FINISHED:
+                    say(_headline(progress, self.remaining))
+        self.seen = now
+
+
+def _label(study: Study, run_id: str) -> str:
+    config = study.configs[run_id]
+    levels = [f"{axis} {getattr(config, axis)}" for axis in study.axes]
+    return ", ".join([*levels, f"seed {config.seed}"])
+
+
+def _number(value: float | None, missing: str) -> str:
+    return missing if value is None else f"{value:.1f}"

@@ -1,0 +1,36 @@
+"""`crlscale run`: one program of a study by hand, as the launchers start it."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, say
+
+
+def run(
+    study: Annotated[str, typer.Argument(help="Name of the study, or its folder.")],
+    run_ids: Annotated[list[str], typer.Argument(help="Runs that train in one program.")],
+    results: Results = DEFAULT_RESULTS,
+    launched: Annotated[bool, typer.Option(hidden=True, help="Stop when the parent is gone.")] = False,
+    json: Json = False,
+) -> int:
+    """Train runs of a planned study here and now; runs given together share one program.
+
+    Example: crlscale run depth-chain_8-quick-1a2b3c4d chain_8-d4-w64-b256-s0-9f8e7d6c
+    """
+    from crlscale.record import read_status
+    from crlscale.run import run_group
+    from crlscale.study import find_study
+
+    folder = find_study(results, study)
+    code = run_group(folder, run_ids, launched)
+    statuses = [read_status(folder / "runs" / run_id) for run_id in run_ids]
+    if json:
+        emit_json({"study": folder.name, "exit_code": code, "rows": statuses})
+    for status in statuses:
+        cause = f" ({status['cause']})" if status.get("cause") else ""
+        say(f"{status['status']}: {status.get('run_id')}{cause}")
+    if launched:
+        os._exit(code)  # jax and orbax threads may take seconds to end; everything is written
+    return code

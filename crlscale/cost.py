@@ -1,0 +1,200 @@
+"""What a run costs: parameters, FLOPs, bytes; and hours, as predicted for this machine.
+
+Counts are exact and follow crlscale.networks; a test compares them with the arrays themselves.
+S state, A action, G goal, R representation, W width, D depth, B batch.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from functools import cache
+
+import psutil
+
+from crlscale.config import RunConfig
+from crlscale.device import cache_folder
+
+FLOAT = 4  # bytes
+
+# Fitted on runs of the smoke, quick and laptop presets on two x86-64 cores and checked in
+# docs/performance.md; the matmul rates are measured on the machine that plans.
+BASE_BYTES = 650e6  # Python with jax, brax and the compiled programs
+ELEMENT_SECONDS = 2.0e-9  # LayerNorm, swish and copies, each activation of each pass
+PAIR_SECONDS = 9e-9  # logits of the B x B loss
+PARAMETER_SECONDS = 2.5e-9  # Adam and norms, each parameter
+UPDATE_SECONDS = 4e-4  # what an update costs at any size
+ENV_STEP_SECONDS = 1.5e-6  # one step of an embedded task, without the actor
+START_SECONDS = 25.0  # imports and compilation of the first run of a shape
+WARM_START_SECONDS = 9.0  # the same with compiled programs in the cache
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One run: parameters, FLOPs and seconds of an update, bytes, seconds in all (predicted)."""
+
+    actor_parameters: int
+    critic_parameters: int
+    update_flops: float
+    train_flops: float
+    memory_bytes: float
+    seconds: float
+
+
+def actor_parameters(config: RunConfig) -> int:
+    """Weights and biases of the actor."""
+    task, width = config.task, config.width
+    trunk = _trunk_parameters(task.state_size + task.goal_size, config.actor_layers, width)
+    return trunk + 2 * (width + 1) * task.action_size
+
+
+def critic_parameters(config: RunConfig) -> int:
+    """Weights and biases of both critic encoders."""
+    task = config.task
+    inputs = (task.state_size + task.action_size, task.goal_size)
+    head = (config.width + 1) * config.representation_size
+    return sum(_trunk_parameters(n, config.critic_layers, config.width) + head for n in inputs)
+
+
+def update_flops(config: RunConfig) -> float:
+    """Dense FLOPs of one update: each of its 11 forward-equivalents counted by the layers it really
+    has, plus the B x B energies. Recomputation under checkpointing is not counted."""
+    task, layers, out = config.task, config.critic_layers, config.representation_size
+    batch = config.batch_size
+    actor = _forward(
+        config, task.state_size + task.goal_size, config.actor_layers, 2 * task.action_size
+    )
+    state_action = _forward(config, task.state_size + task.action_size, layers, out)
+    goal = _forward(config, task.goal_size, layers, out)
+    energies = 3 * 2 * batch * out
+    return batch * (3 * actor + (3 + 2) * state_action + 3 * goal + energies)
+
+
+def train_flops(config: RunConfig) -> float:
+    """Dense FLOPs of all updates and of acting in the envs; evaluation is not counted."""
+    task = config.task
+    acting = _forward(
+        config, task.state_size + task.goal_size, config.actor_layers, 2 * task.action_size
+    )
+    return config.total_updates * update_flops(config) + config.total_env_steps * acting
+
+
+def replay_bytes(config: RunConfig) -> int:
+    """Bytes of the ring buffer: state, action, reached goal, ending and two int32 a row."""
+    task = config.task
+    row = FLOAT * (task.state_size + task.action_size + task.goal_size) + 1 + 2 * 4
+    return config.replay_rows * config.num_envs * row
+
+
+def memory_bytes(config: RunConfig, seeds: int = 1) -> float:
+    """Predicted peak memory of a program of `seeds` runs."""
+    parameters = actor_parameters(config) + critic_parameters(config)
+    blocks = max(config.actor_layers, config.critic_layers) / config.block_size
+    activations = FLOAT * config.batch_size * config.width * (3 * blocks + 12 * config.block_size)
+    pairs = 4 * FLOAT * config.batch_size**2
+    return BASE_BYTES + seeds * (
+        5 * FLOAT * parameters + 2 * activations + pairs + replay_bytes(config)
+    )
+
+
+def cost(config: RunConfig, seeds_per_program: int = 1) -> Cost:
+    """Everything the plan prints of one run; seconds as predicted for this machine's cores."""
+    return Cost(
+        actor_parameters=actor_parameters(config),
+        critic_parameters=critic_parameters(config),
+        update_flops=update_flops(config),
+        train_flops=train_flops(config),
+        memory_bytes=memory_bytes(config, seeds_per_program),
+        seconds=run_seconds(config),
+    )
+
+
+def run_seconds(config: RunConfig) -> float:
+    """Predicted seconds of one run alone on one core, start and evaluations included."""
+    steps = config.total_env_steps + (config.evaluations + 1) * config.eval_envs * config.episode_steps
+    acting = actor_parameters(config) * 2 / _rate(config.num_envs, config.width)
+    elements = config.actor_layers * config.width * 3 * ELEMENT_SECONDS
+    return (
+        START_SECONDS
+        + config.total_updates * update_seconds(config)
+        + steps * (ENV_STEP_SECONDS + acting + elements)
+    )
+
+
+def update_seconds(config: RunConfig) -> float:
+    """Predicted seconds of one update on one core."""
+    layers = 3 * (config.actor_layers + 1) + 8 * (config.critic_layers + 1)
+    elements = layers * config.batch_size * config.width
+    parameters = actor_parameters(config) + critic_parameters(config)
+    return (
+        UPDATE_SECONDS
+        + update_flops(config) / _rate(config.batch_size, config.width)
+        + elements * ELEMENT_SECONDS
+        + config.batch_size**2 * PAIR_SECONDS
+        + parameters * PARAMETER_SECONDS
+    )
+
+
+def free_memory() -> float:
+    """Memory that new processes may use on this machine [bytes]."""
+    return float(psutil.virtual_memory().available)
+
+
+# --- this machine --------------------------------------------------------------------------
+@cache
+def _rate(rows: int, width: int) -> float:
+    """float32 matmul rate of one core for [rows, width] x [width, width], FLOP/s; measured once
+    and kept beside the compiled programs."""
+    path = cache_folder() / "matmul.json"
+    try:
+        known = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError):
+        known = {}
+    key = f"{rows}x{width}"
+    if key not in known:
+        known[key] = _measure_rate(rows, width)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(known))
+        except OSError:
+            pass  # a cache that cannot be written costs a tenth of a second at the next plan
+    return known[key]
+
+
+def _measure_rate(rows: int, width: int) -> float:
+    """CPU time counts, not wall time, so that a busy machine does not look slow."""
+    import numpy as np
+
+    x, w = np.ones((rows, width), np.float32), np.ones((width, width), np.float32)
+    flops, best = 2.0 * rows * width * width, 0.0
+    repeats = max(1, int(2e8 / flops))
+    for _ in range(5):
+        began = time.process_time()
+        for _ in range(repeats):
+            x @ w
+        best = max(best, flops * repeats / max(1e-9, time.process_time() - began))
+    return best
+
+
+def _trunk_parameters(inputs: int, depth: int, width: int) -> int:
+    norm_and_bias = 3 * width
+    return inputs * width + norm_and_bias + depth * (width * width + norm_and_bias)
+
+
+def _forward(config: RunConfig, inputs: int, depth: int, outputs: int) -> float:
+    """FLOPs of one network for one row."""
+    return 2.0 * config.width * (inputs + depth * config.width + outputs)
+
+
+__all__ = [
+    "Cost",
+    "actor_parameters",
+    "cost",
+    "critic_parameters",
+    "free_memory",
+    "memory_bytes",
+    "replay_bytes",
+    "run_seconds",
+    "train_flops",
+    "update_flops",
+    "update_seconds",
+]

@@ -1,0 +1,80 @@
+"""The machine of a run: what must be set before jax starts, and what is recorded of it."""
+
+import os
+import platform
+import resource
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import platformdirs
+
+RECORDED = ("jax", "jaxlib", "flax", "optax", "brax", "mujoco", "mujoco-mjx", "numpy")
+
+
+def cache_folder() -> Path:
+    """Where compiled programs and the machine's calibration are kept; CRLSCALE_CACHE overrides."""
+    return Path(os.environ.get("CRLSCALE_CACHE") or platformdirs.user_cache_dir("crlscale"))
+
+
+def prepare(threads: int) -> None:
+    """Set XLA up for `threads` cores; call before jax is imported.
+
+    A launcher names the cores in CRLSCALE_CPUS. Wide vectors make small networks 1.2 to 1.4 times
+    faster where the processor has AVX-512 (docs/performance.md)."""
+    cpus = os.environ.get("CRLSCALE_CPUS")
+    if hasattr(os, "sched_setaffinity"):
+        allowed = sorted(os.sched_getaffinity(0))
+        wanted = [int(cpu) for cpu in cpus.split(",")] if cpus else allowed[:threads]
+        os.sched_setaffinity(0, wanted)
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "xla_cpu_prefer_vector_width" not in flags and "avx512f" in _cpu_flags():
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_prefer_vector_width=512".strip()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def description() -> str:
+    """Kind of device that jax computes on, the processor's name for a CPU."""
+    import jax
+
+    device = jax.devices()[0]
+    return _cpu_name() if device.platform == "cpu" else device.device_kind
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of every package that can change a result."""
+    return {"python": platform.python_version(), **{name: version(name) for name in RECORDED}}
+
+
+def peak_memory() -> int:
+    """Peak resident memory of this process so far [bytes]."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process, all threads [s]."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _cpuinfo(key: str) -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(key):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return ""
+
+
+def _cpu_flags() -> list[str]:
+    return _cpuinfo("flags").split()
+
+
+def _cpu_name() -> str:
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
