@@ -174,6 +174,13 @@ def test_a_grid_gives_one_result_for_each_level_of_its_other_axis(results):
     assert [result.depth for result in found] == [8, 8]
 
 
+def test_a_part_of_a_grid_without_a_score_is_left_out(results):
+    axes = {"width": [16, 32], "depth": [2, 4, 8]}
+    outcome = {(32, depth, seed): "planned" for depth in axes["depth"] for seed in range(3)}
+    folder = write_study(results, axes, stepping, outcome=outcome)
+    assert [result.fixed for result in found_in(folder)] == [{"width": 16}]
+
+
 def test_a_study_without_depth_is_refused(results):
     folder = write_study(results, {"width": [16, 32]}, flat)
     with pytest.raises(CrlscaleError, match="no depth axis"):

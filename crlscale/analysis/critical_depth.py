@@ -99,7 +99,7 @@ class CriticalDepth:
 
 
 def critical_depths(scores: StudyScores, rng: np.random.Generator) -> list[CriticalDepth]:
-    """One result for each combination of the levels of the study's other axes."""
+    """One result for each combination of the levels of the study's other axes that has a score."""
     scores.require_finished()
     axes = scores.study.axes
     axis = next((axis for axis in DEPTH_AXES if axis in axes), None)
@@ -114,6 +114,8 @@ def critical_depths(scores: StudyScores, rng: np.random.Generator) -> list[Criti
     for levels in itertools.product(*(axes[other] for other in others)):
         fixed = dict(zip(others, levels, strict=True))
         cells = [c for c in scores.cells if all(c.levels[k] == v for k, v in fixed.items())]
+        if all(cell.estimate is None for cell in cells):
+            continue
         cells.sort(key=lambda cell: cell.levels[axis])
         results.append(critical_depth(scores.study.name, axis, fixed, tuple(cells), rng))
     return results

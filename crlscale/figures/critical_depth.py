@@ -25,7 +25,7 @@ def draw_critical_depth(result: CriticalDepth) -> Figure:
         figure,
         words.sentences(
             words.seeds_words(cells, "level"),
-            f"bars: {words.interval_words(cells)}",
+            words.interval_words(cells, "bars"),
             words.budget_words(cells),
             MISFIT if result.depth is not None and not result.fits else "",
             words.missing_words(cells),
@@ -48,7 +48,9 @@ def draw_scores(axes: Axes, result: CriticalDepth) -> None:
         if cell.estimate.low is not None:
             axes.plot([depth] * 2, [cell.estimate.low, cell.estimate.high], "-", color=style.BLUE,
                       linewidth=2.2, solid_capstyle="butt", zorder=3)  # fmt: skip
-    axes.plot(depths, values, "o", color=style.BLUE, markersize=6, zorder=4, label="IQM, 95 % interval")
+    bars = any(cell.estimate.low is not None for cell in scored)
+    axes.plot(depths, values, "o", color=style.BLUE, markersize=6, zorder=4, clip_on=False,
+              label="IQM, 95 % interval" if bars else "IQM")  # fmt: skip
     axes.set_xscale("log", base=2)
     axes.set_xticks(result.depths, [str(depth) for depth in result.depths])
     axes.xaxis.set_minor_locator(NullLocator())
@@ -69,7 +71,7 @@ def _draw_seeds(axes: Axes, result: CriticalDepth, scored: list) -> None:
             x.append(cell.levels[result.axis] * 2**offset)
             y.append(run.score)
     axes.plot(*points["complete"], "o", markerfacecolor="none", markeredgecolor=style.FAINT,
-              markersize=4.5, zorder=2, label="seed")  # fmt: skip
+              markersize=4.5, zorder=2.5, clip_on=False, label="seed")  # fmt: skip
     if points["diverged"][0]:
         axes.plot(*points["diverged"], "x", color=style.ORANGE, markersize=6, zorder=5,
                   label="diverged seed")  # fmt: skip

@@ -29,8 +29,8 @@ def draw_learning_curves(result: LearningCurves) -> Figure:
     style.caption(
         figure,
         words.sentences(
-            f"thick: IQM over {words.seeds_words(cells, 'cell').removesuffix(' a cell')};"
-            f" thin: seeds; band: {words.interval_words(cells)}",
+            f"thick: IQM over {words.seeds_words(cells, 'cell').removesuffix(' a cell')}; thin: seeds",
+            words.interval_words(cells, "band"),
             words.budget_words(cells),
             words.missing_words(cells),
             f"study {result.study}",

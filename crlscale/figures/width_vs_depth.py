@@ -31,7 +31,7 @@ def draw_width_vs_depth(result: WidthVsDepth) -> Figure:
         words.sentences(
             "titles: depth minus width at equal cost, averaged over the costs that both reach (grey)",
             words.seeds_words(cells, "cell"),
-            f"bars: {words.interval_words(cells)}",
+            words.interval_words(cells, "bars"),
             words.budget_words(cells),
             words.missing_words(cells),
             result.note,
@@ -73,7 +73,7 @@ def _draw_family(axes: Axes, costs: tuple, family: Family) -> None:
     axes.plot(x, [c.estimate.value for _, c in known], markersize=5, zorder=4, label=label, **look)
     for cost, cell in known:
         axes.plot([cost] * len(cell.scores), cell.scores, look["marker"], color=look["color"],
-                  markerfacecolor="none", markersize=3, alpha=0.5, zorder=2)  # fmt: skip
+                  markerfacecolor="none", markersize=3, alpha=0.5, zorder=2.5, clip_on=False)  # fmt: skip
         if cell.estimate.low is not None:
             axes.plot([cost] * 2, [cell.estimate.low, cell.estimate.high], color=look["color"],
                       linewidth=1.4, zorder=3)  # fmt: skip

@@ -16,14 +16,14 @@ def seeds_words(cells: tuple[CellScore, ...], each: str) -> str:
     return f"{number} seed{'s' * (counts != [1])} a {each}"
 
 
-def interval_words(cells: tuple[CellScore, ...]) -> str:
-    """Which interval is drawn and what it is worth, or why there is none."""
+def interval_words(cells: tuple[CellScore, ...], mark: str) -> str:
+    """Which interval the `mark` (bars, band) is and what it is worth, or why there is none."""
     finished = [cell.estimate for cell in cells if cell.estimate is not None]
     seeds = [found.seeds for found in finished if found.low is not None]
     bare = sorted({found.no_interval for found in finished if found.low is None})
     words = []
     if seeds:
-        words.append(f"95 % {INTERVAL_METHOD} ({coverage_note(min(seeds))})")
+        words.append(f"{mark}: 95 % {INTERVAL_METHOD} ({coverage_note(min(seeds))})")
     if bare:
         words.append(f"{'no' if not seeds else 'elsewhere no'} interval: {', '.join(bare)}")
     if min(found.seeds for found in finished) < 4:
