@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jaxprs import equations
 from scipy import stats
 
 from crlscale import replay as ring
@@ -230,17 +231,6 @@ def test_no_nan_before_the_distance_becomes_an_integer():
 
 
 # --- cost -------------------------------------------------------------------------------
-def outputs(jaxpr):
-    for equation in jaxpr.eqns:
-        yield from ((equation.primitive.name, v.aval) for v in equation.outvars)
-        for value in equation.params.values():
-            for inner in value if isinstance(value, list | tuple) else [value]:
-                if hasattr(inner, "jaxpr"):
-                    yield from outputs(inner.jaxpr)
-                elif hasattr(inner, "eqns"):
-                    yield from outputs(inner)
-
-
 def test_sampling_makes_nothing_as_large_as_the_ring():
     """trap 20: no whole-buffer gather, permutation or roll."""
     big = 1200
@@ -248,7 +238,7 @@ def test_sampling_makes_nothing_as_large_as_the_ring():
     traced = jax.make_jaxpr(partial(draw, samples=16, capacity=big))(
         replay, 0, jnp.int32(5), jnp.float32(0.9), jnp.int32(9)
     )
-    sizes = [aval.size for _, aval in outputs(traced.jaxpr)]
+    sizes = [v.aval.size for equation in equations(traced) for v in equation.outvars]
     assert len(sizes) > 30 and max(sizes) < 16 * 10
 
 
