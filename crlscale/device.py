@@ -1,5 +1,7 @@
 """The machine of a run: what must be set before jax starts, and what is recorded of it."""
 
+import contextlib
+import io
 import os
 import platform
 import resource
@@ -35,6 +37,8 @@ def prepare(threads: int) -> None:
 
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        import brax.envs.base  # noqa: F401  tells of optional packages that it does not need
 
 
 def description() -> str:

@@ -20,6 +20,7 @@ from crlscale.study import Study
 from crlscale.train import NEVER, Tally, TrainState, make_trainer
 
 CHUNK_SECONDS = 2.0  # between two looks at the signals and two writes of the progress
+FAST_COMPILE = {"xla_backend_optimization_level": 0}  # for what runs once: half the compile time
 CHECKPOINT_SECONDS = 120.0  # of training between two checkpoints
 
 
@@ -48,7 +49,7 @@ def compile_programs(config: RunConfig, seeds: int) -> Programs:
     tally = jax.eval_shape(trainer.start_tally, state)
     count = jax.ShapeDtypeStruct((), jnp.int32)
     programs = [
-        trainer.init.lower(keys).compile(),
+        trainer.init.lower(keys).compile(FAST_COMPILE),
         trainer.start_tally.lower(state).compile(),
         trainer.epoch.lower(hyper, state, tally, count, count).compile(),
         trainer.summary.lower(state, tally).compile(),
