@@ -1,7 +1,7 @@
 """The record of one run on disk: who has claimed it, where it stands, how it ended.
 
 status: planned, running, stopped (resumable), complete, diverged (finished too), failed. A running
-run whose heartbeat is older than LOST_AFTER seconds is lost and may be claimed by another process.
+run whose heartbeat is older than LOST_AFTER_SECONDS is lost and may be claimed by another process.
 """
 
 import contextlib
@@ -14,10 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from crlscale.store import read_json, write_json
+from crlscale.store import LOST_AFTER_SECONDS, STATUS_SCHEMA, read_json, write_json
 
-STATUS_SCHEMA = 1
-LOST_AFTER = 60.0
 BEAT_EVERY = 10.0
 FINISHED = ("complete", "diverged")
 
@@ -154,7 +152,7 @@ def _alive(holder: dict, path: Path, run_folder: Path) -> bool:
     if holder["host"] == socket.gethostname():
         return _born(holder["pid"]) == holder["born"]
     beat = max(path.stat().st_mtime, read_status(run_folder).get("heartbeat", 0.0))
-    return time.time() - beat < LOST_AFTER
+    return time.time() - beat < LOST_AFTER_SECONDS
 
 
 def _born(pid: int) -> float | None:
