@@ -58,8 +58,11 @@ class RunConfig(BaseModel):
         None, description="goals that score the run; null = far where the task has it, else all"
     )
 
-    discount: float = Field(
-        0.99, gt=0, le=MAX_DISCOUNT, description="decay of the hindsight goal's distance"
+    discount: float | None = Field(
+        None,
+        gt=0,
+        le=MAX_DISCOUNT,
+        description="decay of the hindsight goal's distance; null = the task's",
     )
     hindsight_window: int | None = positive(
         "farthest hindsight goal; null = end of episode", None, le=INT32_MAX
@@ -70,12 +73,29 @@ class RunConfig(BaseModel):
     logsumexp_penalty: float = Field(0.1, ge=0, description="weight of the squared logsumexp")
     target_entropy: float = Field(-0.5, description="wanted policy entropy per action dimension [nat]")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, settings):
+        """Fill in what the task decides, so that a saved config does not change with the task."""
+        if not isinstance(settings, dict) or not isinstance(settings.get("env", DEFAULT_ENV), str):
+            return settings
+        task = task_spec(settings.get("env", DEFAULT_ENV))
+        filled = {
+            "discount": task.discount,
+            "episode_length": task.episode_length,
+            "goal_set": task.goal_sets[0],
+        }
+        given = {
+            key: value for key, value in settings.items() if value is not None or key not in filled
+        }
+        return {**filled, **given}
+
     @model_validator(mode="after")
     def _check(self):
         for field in ("depth", "actor_depth", "critic_depth"):
             check_depth(field, getattr(self, field), self.block_size)
         legal = self.task.goal_sets
-        if self.goal_set is not None and self.goal_set not in legal:
+        if self.goal_set not in legal:
             raise CrlscaleError(
                 f"goal_set {self.goal_set!r} is not defined for {self.env}; legal: {', '.join(legal)}",
                 value=self.goal_set,
@@ -107,15 +127,6 @@ class RunConfig(BaseModel):
     @property
     def critic_layers(self) -> int:
         return self.critic_depth or self.depth
-
-    @property
-    def episode_steps(self) -> int:
-        return self.episode_length or self.task.episode_length
-
-    @property
-    def score_goals(self) -> str:
-        """The goal set whose time at goal is the score of the run."""
-        return self.goal_set or self.task.goal_sets[0]
 
     @property
     def phase_env_steps(self) -> int:

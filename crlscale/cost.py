@@ -110,7 +110,7 @@ def cost(config: RunConfig, seeds_per_program: int = 1) -> Cost:
 
 def run_seconds(config: RunConfig) -> float:
     """Predicted seconds of one run alone on one core, start and evaluations included."""
-    steps = config.total_env_steps + (config.evaluations + 1) * config.eval_envs * config.episode_steps
+    steps = config.total_env_steps + (config.evaluations + 1) * config.eval_envs * config.episode_length
     acting = actor_parameters(config) * 2 / _rate(config.num_envs, config.width)
     elements = config.actor_layers * config.width * 3 * ELEMENT_SECONDS
     return (

@@ -254,7 +254,7 @@ class ProgramLoop:
         write_metrics(self.folders[index], self.metrics[index], meta)
         if self.goals[index]:
             write_goals(self.folders[index], self.goals[index], meta)
-        score = row.get(f"time_at_goal_{config.score_goals}")
+        score = row.get(f"time_at_goal_{config.goal_set}")
         self.records[index].update(env_steps=row["env_steps"], time_at_goal=score)
 
 

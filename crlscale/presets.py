@@ -9,8 +9,10 @@ _LAPTOP = {
     "unroll_length": 50,
     "batch_size": 256,
     "width": 64,
-    "replay_capacity": 10_000,
+    "prefill_steps": 200,
+    "replay_capacity": 2000,
     "eval_episodes": 128,
+    "alpha_learning_rate": 1e-3,
 }
 
 PRESETS: dict[str, dict] = {
@@ -25,7 +27,7 @@ PRESETS: dict[str, dict] = {
         "width": 16,
         "eval_episodes": 16,
     },
-    "quick": {**_LAPTOP, "env_steps": 250_000, "evaluations": 5},
+    "quick": {**_LAPTOP, "env_steps": 200_000, "evaluations": 10},
     "laptop": {**_LAPTOP, "env_steps": 500_000, "evaluations": 10},
     "paper": {
         "env_steps": 100_000_000,
@@ -38,6 +40,7 @@ PRESETS: dict[str, dict] = {
         "batch_size": 512,
         "width": 256,
         "eval_episodes": 128,
+        "discount": 0.99,
     },
 }
 

@@ -26,7 +26,7 @@ class Program:
     batch_size: int
     num_envs: int
     unroll_length: int
-    episode_steps: int
+    episode_length: int
     replay_rows: int
     replay_capacity: int
     eval_envs: int
@@ -57,7 +57,7 @@ def split(config: RunConfig) -> tuple[Program, Hyper]:
         batch_size=config.batch_size,
         num_envs=config.num_envs,
         unroll_length=config.unroll_length,
-        episode_steps=config.episode_steps,
+        episode_length=config.episode_length,
         replay_rows=config.replay_rows,
         replay_capacity=config.replay_capacity,
         eval_envs=config.eval_envs,

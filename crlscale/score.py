@@ -127,7 +127,7 @@ def score_study(study: Study, metrics, runs) -> StudyScores:
         values = [run.score for run in scored if run.score is not None]
         config = study.configs[run_ids[0]]
         cell = dict(zip(study.axes, levels, strict=True))
-        found = estimate(values, bounds=(0, config.episode_steps)) if values else None
+        found = estimate(values, bounds=(0, config.episode_length)) if values else None
         cells.append(CellScore(cell, config, scored, found))
     return StudyScores(study, tuple(cells))
 
@@ -138,7 +138,7 @@ def score_run(config: RunConfig, status: str, rows) -> RunScore:
         return RunScore(config.run_id, config.seed, status, None, 0, None, None, None, None)
     rows = rows.sort_values("evaluation")
     trained = rows[rows["evaluation"] >= 1]
-    values = trained[f"time_at_goal_{config.score_goals}"].to_numpy(dtype=float, na_value=np.nan)
+    values = trained[f"time_at_goal_{config.goal_set}"].to_numpy(dtype=float, na_value=np.nan)
     values = values[np.isfinite(values)]
     counts = status in SCORED_STATUSES and len(values) > 0
     last = rows.iloc[-1]

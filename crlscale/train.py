@@ -147,7 +147,7 @@ class _Kernel:
     def evaluate(self, state: TrainState, rng: jax.Array) -> evaluation.Outcome:
         policy = partial(crl.act_deterministic, self.nets, state.agent.actor)
         program = self.program
-        return evaluation.rollout(self.env, policy, rng, program.eval_envs, program.episode_steps)
+        return evaluation.rollout(self.env, policy, rng, program.eval_envs, program.episode_length)
 
     # --- parts of a phase ------------------------------------------------------------------
     def _collect(self, state: TrainState) -> TrainState:
@@ -156,7 +156,7 @@ class _Kernel:
 
         def step(episodes, rng):
             action = crl.act(self.nets, state.agent.actor, episodes.env.obs, rng)
-            return episode.advance(self.env, episodes, action, program.episode_steps)
+            return episode.advance(self.env, episodes, action, program.episode_length)
 
         keys = jax.random.split(unroll_key, program.unroll_length)
         episodes, steps = jax.lax.scan(step, state.episodes, keys)

@@ -280,7 +280,7 @@ STATIC = {
     "batch_size": 32,
     "num_envs": 8,
     "unroll_length": 5,
-    "episode_steps": 24,
+    "episode_length": 24,
     "replay_rows": 20_010,
     "replay_capacity": 19_990,
     "eval_envs": 32,
@@ -336,7 +336,7 @@ def test_evaluation(pair, begun):
     state, _ = begun
     outcome = host(pair.evaluate(state, keys(3, 4)))
     assert all(x.shape == (2, CONFIG.eval_envs) for x in outcome)
-    assert (outcome.survival == CONFIG.episode_steps).all()
+    assert (outcome.survival == CONFIG.episode_length).all()
     assert same(outcome, pair.evaluate(state, keys(3, 4)))
     assert not same(outcome, pair.evaluate(state, keys(5, 4)))
 

@@ -45,7 +45,7 @@ def learning_curves(scores: StudyScores, metrics) -> LearningCurves:
 
 
 def _curve(cell: CellScore, rows: dict) -> Curve:
-    column = f"time_at_goal_{cell.config.score_goals}"
+    column = f"time_at_goal_{cell.config.goal_set}"
     points: dict[str, dict[int, float]] = {}
     for run in cell.scored:
         frame = rows[run.run_id]
@@ -59,6 +59,6 @@ def _curve(cell: CellScore, rows: dict) -> Curve:
     estimates = []
     for values in np.stack(list(seeds.values()), axis=1):
         known = values[np.isfinite(values)]
-        found = estimate(known, bounds=(0, cell.config.episode_steps)) if len(known) else None
+        found = estimate(known, bounds=(0, cell.config.episode_length)) if len(known) else None
         estimates.append(found)
     return Curve(cell, np.array(steps), seeds, tuple(estimates))

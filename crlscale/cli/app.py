@@ -6,7 +6,7 @@ import sys
 import typer
 
 from crlscale import __version__
-from crlscale.cli import compare, envs, plot, run, status, sweep
+from crlscale.cli import bench, compare, envs, plot, run, status, sweep
 from crlscale.cli.console import report_error
 from crlscale.errors import CrlscaleError
 
@@ -41,6 +41,7 @@ app.add_typer(compare.app, name="compare")
 app.command("status")(status.status)
 app.command("run")(run.run)
 app.command("envs")(envs.envs)
+app.command("bench")(bench.bench)
 
 
 def main(arguments: list[str] | None = None) -> None:

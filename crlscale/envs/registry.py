@@ -14,7 +14,8 @@ CHAIN_LINKS = range(2, 65)
 class TaskSpec:
     """What the planner must know of a task without building it.
 
-    `episode_length` is the default time limit in env steps, `goal_sets` are the legal goal
+    `episode_length` is the default time limit in env steps, `discount` the default decay of the
+    hindsight goal's distance, `goal_sets` are the legal goal
     sets of an evaluation (the first one scores a run by default), `goal_cells` is the number
     of distinct goal cells (None where goals are drawn from a continuum).
     """
@@ -25,6 +26,7 @@ class TaskSpec:
     goal_size: int
     action_size: int
     episode_length: int
+    discount: float
     success_radius: float
     goal_sets: tuple[str, ...]
     goal_cells: int | None
@@ -41,6 +43,7 @@ def _point_spec(maze_name: str) -> TaskSpec:
         goal_size=2,
         action_size=2,
         episode_length=200,
+        discount=0.99,
         success_radius=0.5,
         goal_sets=maze.goal_sets,
         goal_cells=len(maze.goals),
@@ -57,6 +60,7 @@ def _chain_spec(links: int) -> TaskSpec:
         goal_size=2,
         action_size=links,
         episode_length=50,
+        discount=0.95,
         success_radius=0.1,
         goal_sets=("all",),
         goal_cells=None,

@@ -6,7 +6,7 @@ from crlscale.stats import INTERVAL_METHOD, coverage_note
 
 def score_label(cell: CellScore) -> str:
     """Label of an axis that shows scores."""
-    return f"time at goal [steps of {cell.config.episode_steps}]"
+    return f"time at goal [steps of {cell.config.episode_length}]"
 
 
 def seeds_words(cells: tuple[CellScore, ...], each: str) -> str:

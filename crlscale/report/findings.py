@@ -19,7 +19,7 @@ def critical_depth_table(result: CriticalDepth) -> Table:
         [str(cell.levels[result.axis]), *_value(cell.estimate), _seeds(cell), cell.note]
         for cell in result.cells
     ]
-    return f"Time at goal on {config.env}{held}, steps of {config.episode_steps}", columns, rows
+    return f"Time at goal on {config.env}{held}, steps of {config.episode_length}", columns, rows
 
 
 def critical_depth_record(result: CriticalDepth) -> dict:
@@ -101,7 +101,7 @@ def width_vs_depth_tables(result: WidthVsDepth) -> list[Table]:
         [c.words, _overlap(c), *_value(c.difference, "+.1f"), c.verdict] for c in result.comparisons
     ]
     return [
-        (f"Width against depth on {config.env}, steps of {config.episode_steps}", columns, rows),
+        (f"Width against depth on {config.env}, steps of {config.episode_length}", columns, rows),
         (
             "Depth minus width at equal cost",
             ["cost", "compared over", "steps", "95 % interval", "better"],

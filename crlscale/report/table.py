@@ -18,7 +18,7 @@ def study_table(folder: Path) -> tuple[list[str], list[list[str]], list[dict]]:
 def scores_table(scores: StudyScores) -> tuple[list[str], list[list[str]], list[dict]]:
     """`study_table` of scores that are read already."""
     axes = [SHORT.get(axis, axis) for axis in scores.study.axes]
-    steps = scores.cells[0].config.episode_steps
+    steps = scores.cells[0].config.episode_length
     columns = [*axes, "params", "seeds", f"of {steps}", "95 %", "upd/s", "hours", "note"]
     records = [cell_record(cell) for cell in scores.cells]
     return (
