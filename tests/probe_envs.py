@@ -1,11 +1,13 @@
 """A GoalEnv whose every number is known in advance, for tests only."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 from brax.envs.base import State
 
 from crlscale.envs.goal_env import GoalEnv
-from crlscale.envs.registry import TaskSpec
+from crlscale.envs.registry import task_spec
 
 
 class Ruler(GoalEnv):
@@ -18,18 +20,15 @@ class Ruler(GoalEnv):
     def __init__(self, spread: float = 1.0, cells: list[float] | None = None, radius: float = 0.5):
         self.spread = spread
         self.cells = cells
-        self.spec = TaskSpec(
+        self.spec = dataclasses.replace(
+            task_spec("chain_2"),
             name="ruler",
             family="probe",
             state_size=2,
             goal_size=1,
             action_size=1,
-            episode_length=10,
             success_radius=radius,
-            goal_sets=("all",),
             goal_cells=None if cells is None else len(cells),
-            goal="place",
-            source="tests",
         )
 
     def goal_cells(self) -> jax.Array | None:

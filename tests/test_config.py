@@ -1,0 +1,353 @@
+"""RunConfig: legal values, exact arithmetic of steps, and no field that nothing reads."""
+
+import dataclasses
+import re
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crlscale.config import RunConfig, check_key, legal_depths_near, make_config, short_hash
+from crlscale.errors import CrlscaleError
+from crlscale.presets import PRESETS, preset_settings
+from crlscale.program import NO_WINDOW, Hyper, Program, split
+
+GIVEN = {
+    "env": "point_u_maze",
+    "num_envs": 8,
+    "unroll_length": 10,
+    "prefill_steps": 100,
+    "env_steps": 100_000,
+}
+BASE = RunConfig(**GIVEN)
+
+# one legal other value for every field, and where it shows
+VARIED = {
+    "env": ("chain_8", "program"),
+    "seed": (1, "seed"),
+    "depth": (8, "program"),
+    "actor_depth": (8, "program"),
+    "critic_depth": (8, "program"),
+    "width": (64, "program"),
+    "block_size": (2, "program"),
+    "representation_size": (32, "program"),
+    "precision": ("mixed", "program"),
+    "batch_size": (64, "program"),
+    "num_envs": (16, "program"),
+    "unroll_length": (20, "program"),
+    "episode_length": (100, "program"),
+    "updates_per_phase": (5, "plan"),
+    "env_steps": (200_000, "plan"),
+    "prefill_steps": (200, "plan"),
+    "replay_capacity": (5000, "program"),
+    "evaluations": (10, "plan"),
+    "eval_episodes": (256, "program"),
+    "goal_set": ("all", "record"),
+    "discount": (0.9, "hyper"),
+    "hindsight_window": (50, "hyper"),
+    "actor_learning_rate": (1e-3, "hyper"),
+    "critic_learning_rate": (1e-3, "hyper"),
+    "alpha_learning_rate": (1e-3, "hyper"),
+    "logsumexp_penalty": (0.0, "hyper"),
+    "target_entropy": (-1.0, "hyper"),
+}
+
+
+def shown(config):
+    """What of a config reaches a run: program, traced settings, plan, what scores it, its seed."""
+    program, hyper = split(config)
+    return {
+        "program": program,
+        "hyper": tuple(float(x) for x in hyper),
+        "plan": (
+            config.prefill_unrolls,
+            config.phases_per_epoch,
+            config.evaluations,
+            config.updates,
+            config.total_env_steps,
+            config.total_updates,
+        ),
+        "record": config.goal_set,
+        "seed": config.seed,
+    }
+
+
+def test_every_field_is_varied():
+    assert set(VARIED) == set(RunConfig.model_fields)
+
+
+@pytest.mark.parametrize("name", VARIED)
+def test_every_field_is_read(name):
+    """trap 9: each field changes the program, the traced settings, the plan, the score or the key
+    (that Program and Hyper are read in turn: tests/test_train.py)."""
+    value, place = VARIED[name]
+    changed = RunConfig(**{**GIVEN, name: value})
+    before, after = shown(BASE), shown(changed)
+    assert before[place] != after[place]
+    assert changed.run_id != BASE.run_id
+
+
+def test_nothing_of_the_seed_and_the_plan_is_in_the_program():
+    """Runs that differ only in these share one compiled program."""
+    for name, (value, place) in VARIED.items():
+        changed = RunConfig(**{**GIVEN, name: value})
+        assert (split(changed)[0] == split(BASE)[0]) is (place != "program"), name
+    assert hash(split(BASE)[0]) == hash(split(RunConfig(**BASE.model_dump()))[0])
+
+
+def test_split_hands_every_setting_to_its_place():
+    """Against swapped fields: each one a value of its own."""
+    config = RunConfig(
+        env="chain_4",
+        actor_depth=8,
+        critic_depth=12,
+        width=33,
+        block_size=2,
+        representation_size=21,
+        precision="mixed",
+        batch_size=77,
+        num_envs=9,
+        unroll_length=11,
+        episode_length=44,
+        replay_capacity=1500,
+        eval_episodes=55,
+        discount=0.75,
+        hindsight_window=13,
+        actor_learning_rate=0.25,
+        critic_learning_rate=0.125,
+        alpha_learning_rate=0.5,
+        logsumexp_penalty=2.0,
+        target_entropy=-0.25,
+    )
+    program, hyper = split(config)
+    assert dataclasses.asdict(program) == {
+        "env": "chain_4",
+        "actor_depth": 8,
+        "critic_depth": 12,
+        "width": 33,
+        "block_size": 2,
+        "representation_size": 21,
+        "precision": "mixed",
+        "batch_size": 77,
+        "num_envs": 9,
+        "unroll_length": 11,
+        "episode_length": 44,
+        "replay_rows": 1507,
+        "replay_capacity": 1500,
+        "eval_envs": 55,
+    }
+    assert tuple(float(x) for x in hyper) == (0.75, 13, 0.25, 0.125, 0.5, 2.0, -1.0)
+    assert hyper._fields == (
+        "discount",
+        "hindsight_window",
+        "actor_learning_rate",
+        "critic_learning_rate",
+        "alpha_learning_rate",
+        "logsumexp_penalty",
+        "target_entropy",
+    )
+    types = [jax.dtypes.canonicalize_dtype(x.dtype).name for x in hyper]
+    assert types == ["float32", "int32"] + ["float32"] * 5
+    assert isinstance(program, Program) and isinstance(hyper, Hyper)
+
+
+def test_target_entropy_is_counted_for_each_action():
+    assert float(split(RunConfig(env="chain_8"))[1].target_entropy) == -4.0
+    assert float(split(RunConfig(env="point_u_maze"))[1].target_entropy) == -1.0
+
+
+def test_no_window_is_the_rest_of_the_episode():
+    assert int(split(BASE)[1].hindsight_window) == NO_WINDOW == np.iinfo(np.int32).max
+
+
+# --- steps ------------------------------------------------------------------------------
+def test_steps_of_the_paper_s_setting_by_hand():
+    """trap 16: 100M nominal env steps: 512 x 62 = 31,744 a phase; 31 phases fit a hundredth of
+    100M; 17 unrolls hold 1,000 steps; by the 1:40 ratio 793.6 -> 794 updates, in the study 800."""
+    config = RunConfig()
+    assert config.phase_env_steps == 31_744
+    assert config.phases_per_epoch == 31
+    assert config.prefill_unrolls == 17
+    assert config.prefill_env_steps == 17 * 31_744 == 539_648
+    assert config.updates == 794
+    assert config.total_updates == 100 * 31 * 794 == 2_461_400
+    assert config.total_env_steps == 539_648 + 98_406_400 == 98_946_048
+    assert config.replay_rows == 162 * 62 == 10_044
+    assert config.env_steps_per_update == pytest.approx(39.98, abs=0.001)
+    paper = RunConfig(**preset_settings("paper"))
+    assert paper.updates == 800 and paper.total_updates == 2_480_000
+    assert paper.env_steps_per_update == pytest.approx(39.68)
+
+
+@given(
+    envs=st.integers(1, 600),
+    unroll=st.integers(1, 100),
+    steps=st.integers(1, 10**9),
+    evaluations=st.integers(1, 200),
+)
+def test_planned_steps_never_exceed_the_nominal_ones_by_more_than_they_must(
+    envs, unroll, steps, evaluations
+):
+    """trap 16: at most the nominal steps after the prefill, but one phase an epoch at least; what is
+    left out is less than a phase an epoch."""
+    config = RunConfig(num_envs=envs, unroll_length=unroll, env_steps=steps, evaluations=evaluations)
+    trained = config.total_env_steps - config.prefill_env_steps
+    epoch = config.evaluations * config.phase_env_steps
+    assert trained % epoch == 0 and trained >= epoch
+    assert trained == epoch or 0 <= steps - trained < epoch
+    assert (
+        config.prefill_unrolls * unroll >= config.prefill_steps > (config.prefill_unrolls - 1) * unroll
+    )
+    assert (
+        config.replay_rows % unroll == 0 and 0 <= config.replay_rows - config.replay_capacity < unroll
+    )
+    assert config.updates >= 1 and abs(config.updates - envs * unroll / 40) <= max(
+        0.5, 1 - envs * unroll / 40
+    )
+
+
+def test_at_least_one_update_a_phase():
+    assert RunConfig(num_envs=1, unroll_length=1).updates == 1
+
+
+def test_evaluation_episodes_are_whole_rounds_of_the_goals():
+    """point_u_maze has 6 goal cells: 128 asked for are 132; a continuum takes them as they are."""
+    assert BASE.eval_envs == 132
+    assert RunConfig(env="point_u_maze", eval_episodes=12).eval_envs == 12
+    assert RunConfig(env="chain_8", eval_episodes=7).eval_envs == 7
+
+
+def test_defaults_that_follow_from_others():
+    config = RunConfig(env="point_u5_maze", depth=16)
+    assert (config.actor_layers, config.critic_layers) == (16, 16)
+    apart = RunConfig(env="chain_8", depth=16, actor_depth=4)
+    assert (apart.actor_layers, apart.critic_layers) == (4, 16)
+
+
+def test_what_the_task_decides_is_filled_in_and_saved():
+    """trap 15: a saved config holds values, not a reference to what the task says today."""
+    for config, length, goals in (
+        (RunConfig(env="point_u5_maze"), 200, "far"),
+        (RunConfig(env="point_hardest_maze", episode_length=None), 200, "all"),
+        (RunConfig(env="chain_8", goal_set=None, discount=None), 50, "all"),
+    ):
+        saved = config.model_dump()
+        assert (saved["episode_length"], saved["goal_set"]) == (length, goals)
+        assert saved["discount"] == config.task.discount and 0.9 <= saved["discount"] <= 0.99
+    given = RunConfig(env="point_u5_maze", episode_length=70, goal_set="near", discount=0.5)
+    assert (given.episode_length, given.goal_set, given.discount) == (70, "near", 0.5)
+    assert RunConfig(env="chain_8").run_id == RunConfig(env="chain_8", episode_length=50).run_id
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_legal(name):
+    config = make_config(preset_settings(name))
+    assert config.total_updates >= 20
+
+
+# --- depth ------------------------------------------------------------------------------
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 8, 12, 64, 1024])
+@pytest.mark.parametrize("field", ["depth", "actor_depth", "critic_depth"])
+def test_legal_depths(field, depth):
+    """trap 8: below the block size any, from there its multiples."""
+    assert getattr(RunConfig(**{field: depth}), field) == depth
+
+
+@pytest.mark.parametrize("field", ["depth", "actor_depth", "critic_depth"])
+@pytest.mark.parametrize(("depth", "near"), [(5, "4 and 8"), (7, "4 and 8"), (63, "60 and 64")])
+def test_illegal_depths_name_the_nearest(field, depth, near):
+    """trap 8: never rounded in silence."""
+    with pytest.raises(CrlscaleError, match=f"{field} {depth} .* nearest legal: {near}") as caught:
+        make_config({field: depth})
+    assert caught.value.value == depth
+    assert caught.value.remedy == f"{field} = {near.split()[0]}"
+
+
+@given(depth=st.integers(1, 5000), block=st.integers(1, 64))
+def test_depths_named_are_legal(depth, block):
+    for near in legal_depths_near(depth, block):
+        assert RunConfig(depth=near, block_size=block).depth == near
+        assert abs(near - depth) <= block
+
+
+# --- what is refused --------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"width": 0}, "width = 0 is not legal"),
+        ({"seed": -1}, "seed = -1 is not legal"),
+        ({"seed": 2**31}, "seed = 2147483648 is not legal"),
+        ({"batch_size": 1}, "batch_size = 1 is not legal"),
+        ({"width": "wide"}, "width = 'wide' is not legal"),
+        ({"width": 2.5}, "width = 2.5 is not legal"),
+        ({"width": True}, "width = True is not legal"),
+        ({"width": None}, "width = None is not legal"),
+        ({"env": 3}, "env = 3 is not legal"),
+        ({"precision": "float64"}, "precision = 'float64' is not legal"),
+        ({"discount": 1.0}, "discount = 1.0 is not legal"),
+        ({"discount": 0.99999999}, "discount = 0.99999999 is not legal"),
+        ({"discount": 0.0}, "discount = 0.0 is not legal"),
+        ({"hindsight_window": 2**31}, "hindsight_window = 2147483648 is not legal"),
+        ({"actor_learning_rate": float("inf")}, "actor_learning_rate = inf is not legal"),
+        ({"target_entropy": float("nan")}, "target_entropy = nan is not legal"),
+        ({"logsumexp_penalty": -0.1}, "logsumexp_penalty = -0.1 is not legal"),
+        ({"widht": 3}, "unknown config key 'widht'; near keys: width"),
+        ({"env": "chian_8"}, "unknown env 'chian_8'; near names: chain_8"),
+        ({"env": "point_u_maz"}, "unknown env 'point_u_maz'; near names: point_u_maze"),
+        ({"env": "chain_65"}, "a chain has 2 to 64 links"),
+        (
+            {"env": "chain_8", "goal_set": "far"},
+            "goal_set 'far' is not defined for chain_8; legal: all",
+        ),
+        ({"goal_set": "farthest"}, "goal_set = 'farthest' is not legal"),
+        ({"replay_capacity": 999}, "prefill_steps 1000 do not fit replay_capacity 999"),
+        ({"unroll_length": 10_001}, "unroll_length 10001 is over replay_capacity 10000"),
+    ],
+)
+def test_mistakes_are_one_line_that_says_what_to_type(settings, words):
+    with pytest.raises(CrlscaleError, match=re.escape(words)) as caught:
+        make_config(settings)
+    assert "\n" not in str(caught.value) and caught.value.remedy
+    assert str(caught.value).endswith(f"try: {caught.value.remedy}")
+
+
+@pytest.mark.parametrize("name", RunConfig.model_fields)
+def test_remedies_are_legal(name):
+    """What an error tells to type works."""
+    with pytest.raises(CrlscaleError) as caught:
+        make_config({name: [1]})
+    key, value = caught.value.remedy.removeprefix("--set ").split("=")
+    default = RunConfig.model_fields[name].default
+    assert key == name and value == ("null" if default is None else str(default))
+
+
+def test_known_keys_pass():
+    for name in RunConfig.model_fields:
+        check_key(name)
+
+
+def test_a_config_is_frozen_and_complete():
+    """trap 15: what is saved before the first step gives the same run again."""
+    with pytest.raises(ValueError, match="frozen"):
+        BASE.width = 3
+    again = RunConfig.model_validate_json(BASE.model_dump_json())
+    assert again == BASE and again.run_id == BASE.run_id and split(again)[0] == split(BASE)[0]
+    assert all(field.description for field in RunConfig.model_fields.values())
+
+
+# --- run_id -----------------------------------------------------------------------------
+def test_run_ids_are_readable_stable_and_unique():
+    """The hash is the SHA-256 of the canonical JSON of all fields: a change here orphans results."""
+    config = RunConfig(env="chain_8", depth=16, width=64, batch_size=256, seed=3)
+    assert config.run_id == f"chain_8-d16-w64-b256-s3-{short_hash(config.model_dump())}"
+    assert short_hash({"b": 1, "a": [1.5, None]}) == "cf0c4895", "sha256sum of the text"
+    ids = {RunConfig(**{**GIVEN, name: value}).run_id for name, (value, _) in VARIED.items()}
+    assert len(ids | {BASE.run_id}) == len(VARIED) + 1
+
+
+def test_run_id_names_the_depth_that_is_trained():
+    assert "-a8-c16-" in RunConfig(depth=16, actor_depth=8).run_id
+    assert "-d8-" in RunConfig(depth=16, actor_depth=8, critic_depth=8).run_id
+    assert "-d16-" in RunConfig(depth=16, actor_depth=16).run_id
