@@ -42,18 +42,19 @@ def replace_file(path: Path, content: bytes) -> None:
         part.replace(path)
     except OSError as refused:
         _remove(part)
-        full = refused.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise CrlscaleError(
-            f"cannot write {path}: {refused.strerror or refused}",
-            value=str(path),
-            remedy="make room, then the same command"
-            if full
-            else "--results FOLDER that you may write",
-        ) from None
+        raise unwritable(path, refused) from None
     except BaseException:
         _remove(part)
         raise
     _remove_debris(path)
+
+
+def unwritable(path: Path, refused: OSError) -> CrlscaleError:
+    """The error for a file that the disk or its folder refuses."""
+    full = refused.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "make room, then the same command" if full else "--results FOLDER that you may write"
+    words = f"cannot write {path}: {refused.strerror or refused}"
+    return CrlscaleError(words, value=str(path), remedy=remedy)
 
 
 def damaged(path: Path, how: str) -> CrlscaleError:

@@ -5,15 +5,18 @@ run whose heartbeat is older than LOST_AFTER_SECONDS is lost and may be claimed 
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
 import threading
 import time
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 
+from crlscale.files import unwritable
 from crlscale.store import LOST_AFTER_SECONDS, STATUS_SCHEMA, read_json, write_json
 
 BEAT_EVERY = 10.0
@@ -29,36 +32,33 @@ def read_status(run_folder: Path) -> dict:
 def claim(run_folder: Path) -> str | None:
     """Claim a run for this process: None when that worked, else who has it."""
     run_folder = Path(run_folder)
-    run_folder.mkdir(parents=True, exist_ok=True)
-    path = run_folder / "claim.json"
-    while True:
-        mine = {"pid": os.getpid(), "host": socket.gethostname(), "born": _born(os.getpid())}
-        try:
-            with open(path, "x") as file:  # exclusive: of two processes only one gets here
-                json.dump(mine, file)
-            return None
-        except FileExistsError:
-            holder = _holder(path)
-            if holder is not None and _alive(holder, path, run_folder):
-                return f"process {holder['pid']} on {holder['host']}"
-            # A dead claim: the one process that renames it away may go on to claim anew.
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(path, path.with_name(f"claim.dead-{os.getpid()}"))
-                os.unlink(path.with_name(f"claim.dead-{os.getpid()}"))
+    with _own_claim_file(run_folder) as file:
+        holder = _parse(file.read())
+        if holder is not None and _alive(holder, run_folder):
+            return _words(holder)
+        file.seek(0)
+        file.truncate()
+        json.dump(_me(), file)
+    return None
 
 
 def release(run_folder: Path) -> None:
-    """Give a claim of this process back."""
-    (Path(run_folder) / "claim.json").unlink(missing_ok=True)
+    """Give a claim back, if it is of this process."""
+    run_folder = Path(run_folder)
+    if (run_folder / "claim.json").exists():
+        with _own_claim_file(run_folder) as file:
+            if _parse(file.read()) == _me():
+                (run_folder / "claim.json").unlink()
 
 
 def held(run_folder: Path) -> str | None:
     """Who has claimed a run and is alive, or None; claims nothing."""
-    path = Path(run_folder) / "claim.json"
-    holder = _holder(path)
-    if holder is None or not _alive(holder, path, Path(run_folder)):
+    try:
+        holder = _parse((Path(run_folder) / "claim.json").read_text())
+        alive = holder is not None and _alive(holder, Path(run_folder))
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return f"process {holder['pid']} on {holder['host']}"
+    return _words(holder) if alive else None
 
 
 def record_failure(run_folder: Path, cause: str) -> None:
@@ -111,12 +111,13 @@ class RunRecord:
 
 
 class Heartbeat:
-    """A thread that beats for some records while the main thread computes."""
+    """A thread that beats for some records while the main thread computes, and calls `on_orphan`
+    once process `launcher`, the parent, is gone (None: there is no such parent)."""
 
-    def __init__(self, records: list[RunRecord], on_orphan=lambda: None):
+    def __init__(self, records: list[RunRecord], launcher: int | None = None, on_orphan=lambda: None):
         self._records = records
         self._done = threading.Event()
-        self._parent = os.getppid()
+        self._launcher = launcher
         self._on_orphan = on_orphan
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -132,7 +133,7 @@ class Heartbeat:
         passed = 0.0
         while not self._done.wait(1.0):
             passed += 1.0
-            if os.getppid() != self._parent:
+            if self._launcher not in (None, os.getppid()):
                 self._on_orphan()
             if passed % BEAT_EVERY == 0:
                 for record in self._records:
@@ -140,18 +141,50 @@ class Heartbeat:
                         record.beat()
 
 
-def _holder(path: Path) -> dict | None:
-    """Content of a claim file; None if it is gone or was cut short by a kill."""
-    try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
+def _own_claim_file(run_folder: Path) -> TextIO:
+    """The open claim.json, for this process alone until it is closed: of two that see the same
+    dead claim only one takes it over. The kernel ends the lock of a process that dies."""
+    path = run_folder / "claim.json"
+    while True:
+        try:
+            run_folder.mkdir(parents=True, exist_ok=True)
+            file = open(path, "a+")  # noqa: SIM115 (the caller closes it)
+        except OSError as refused:
+            raise unwritable(path, refused) from None
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                file.seek(0)
+                return file
+        file.close()  # it was given back and removed while we waited
 
 
-def _alive(holder: dict, path: Path, run_folder: Path) -> bool:
+def _me() -> dict:
+    return {"pid": os.getpid(), "host": socket.gethostname(), "born": _born(os.getpid())}
+
+
+def _parse(text: str) -> dict | None:
+    """A claim file's content; None if it is empty or was cut short by a kill."""
+    with contextlib.suppress(ValueError):
+        data = json.loads(text)
+        if isinstance(data, dict) and data.keys() >= {"pid", "host", "born"}:
+            return data
+    return None
+
+
+def _words(holder: dict) -> str:
+    return f"process {holder['pid']} on {holder['host']}"
+
+
+def _alive(holder: dict, run_folder: Path) -> bool:
+    """A process of this host is looked up. One of another host, or of a time before the clock was
+    set (its start seems to differ then), counts as alive while its heartbeat is fresh."""
     if holder["host"] == socket.gethostname():
-        return _born(holder["pid"]) == holder["born"]
-    beat = max(path.stat().st_mtime, read_status(run_folder).get("heartbeat", 0.0))
+        born = _born(holder["pid"])
+        if born is None or born == holder["born"]:
+            return born is not None
+    claimed = (run_folder / "claim.json").stat().st_mtime
+    beat = max(claimed, read_status(run_folder).get("heartbeat", 0.0))
     return time.time() - beat < LOST_AFTER_SECONDS
 
 

@@ -47,26 +47,27 @@ class StopRequest:
         return EXIT_INTERRUPTED if self.wanted == signal.SIGINT else EXIT_STOPPED
 
 
-def run_group(folder: Path, run_ids: list[str], launched: bool = False) -> int:
+def run_group(folder: Path, run_ids: list[str], launcher: int | None = None) -> int:
     """Train `run_ids` of the study in `folder` in one program; returns the exit code.
 
-    Finished runs are left alone. `launched`: stop when the parent process dies."""
-    study = load_study(folder)
+    Finished runs are left alone. `launcher`: stop when this process, the parent, dies."""
+    study, run_ids = load_study(folder), list(dict.fromkeys(run_ids))
     configs = [_config(study, run_id) for run_id in run_ids]
     _check_one_program(configs)
     folders = {run_id: folder / "runs" / run_id for run_id in run_ids}
-    todo = [i for i in run_ids if read_status(folders[i])["status"] not in FINISHED]
-    if not todo:
-        print(f"nothing to do: {', '.join(run_ids)} finished already", file=sys.stderr)
-        return 0
-    _claim_all(folders, todo)
-    return _recorded(study, folder, todo, launched)
+    with StopRequest() as stop:  # from before the claims until all is recorded
+        todo = _claim_unfinished(folders)
+        if not todo:
+            print(f"nothing to do: {', '.join(run_ids)} finished already", file=sys.stderr)
+            return 0
+        return _recorded(study, folder, todo, stop, launcher)
 
 
-def _recorded(study: Study, folder: Path, todo: list[str], launched: bool) -> int:
+def _recorded(
+    study: Study, folder: Path, todo: list[str], stop: StopRequest, launcher: int | None
+) -> int:
     """Run the claimed runs and record whatever happens to them."""
     records = []
-    stop = StopRequest()
     try:
         for run_id in todo:
             config = study.configs[run_id]
@@ -75,7 +76,7 @@ def _recorded(study: Study, folder: Path, todo: list[str], launched: bool) -> in
             totals = {"total_env_steps": config.total_env_steps, "total_updates": config.total_updates}
             records.append(RunRecord(run_folder, run_id, env_steps=0, gradient_steps=0, **totals))
             records[-1].update()
-        with stop, Heartbeat(records, stop.orphaned if launched else lambda: None):
+        with Heartbeat(records, launcher, stop.orphaned):
             device.prepare(study.execution.threads)
             from crlscale.loop import ProgramLoop, Stopped  # jax starts here
 
@@ -138,14 +139,22 @@ def _check_one_program(configs: list) -> None:
                 )
 
 
-def _claim_all(folders: dict[str, Path], todo: list[str]) -> None:
-    claimed = []
+def _claim_unfinished(folders: dict[str, Path]) -> list[str]:
+    """Claim all runs that have not finished, or none of them; returns their ids."""
+    todo = _unfinished(folders)
     for run_id in todo:
         holder = claim(folders[run_id])
         if holder is not None:
-            for mine in claimed:
-                release(folders[mine])
+            for other in todo:
+                release(folders[other])  # but those that are not ours
             raise CrlscaleError(
                 f"{run_id} is being run by {holder}", value=run_id, remedy="crlscale status"
             )
-        claimed.append(run_id)
+    unfinished = _unfinished(folders)  # another process may have ended one before we had its claim
+    for run_id in set(todo) - set(unfinished):
+        release(folders[run_id])
+    return unfinished
+
+
+def _unfinished(folders: dict[str, Path]) -> list[str]:
+    return [i for i, folder in folders.items() if read_status(folder)["status"] not in FINISHED]

@@ -12,7 +12,9 @@ def run(
     study: Annotated[str, typer.Argument(help="Name of the study, or its folder.")],
     run_ids: Annotated[list[str], typer.Argument(help="Runs that train in one program.")],
     results: Results = DEFAULT_RESULTS,
-    launched: Annotated[bool, typer.Option(hidden=True, help="Stop when the parent is gone.")] = False,
+    launcher: Annotated[
+        int | None, typer.Option(hidden=True, help="The parent; stop when it is gone.")
+    ] = None,
     json: Json = False,
 ) -> int:
     """Train runs of a planned study here and now; runs given together share one program.
@@ -24,13 +26,13 @@ def run(
     from crlscale.study import find_study
 
     folder = find_study(results, study)
-    code = run_group(folder, run_ids, launched)
+    code = run_group(folder, run_ids, launcher)
     statuses = [read_status(folder / "runs" / run_id) for run_id in run_ids]
     if json:
         emit_json({"study": folder.name, "exit_code": code, "rows": statuses})
     for status in statuses:
         cause = f" ({status['cause']})" if status.get("cause") else ""
         say(f"{status['status']}: {status.get('run_id')}{cause}")
-    if launched:
+    if launcher is not None:
         os._exit(code)  # jax and orbax threads may take seconds to end; everything is written
     return code

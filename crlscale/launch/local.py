@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from crlscale.cost import free_memory, memory_bytes, run_seconds
 from crlscale.errors import CrlscaleError
+from crlscale.files import unwritable
 from crlscale.record import FINISHED, held, read_status, record_failure
 from crlscale.study import Study
 
@@ -119,8 +121,7 @@ class LocalLauncher:
         slot = min(set(range(self.jobs)) - {worker.slot for worker in self.workers})
         mine = [cores[(slot * threads + i) % len(cores)] for i in range(threads)]
         environment = {**os.environ, "CRLSCALE_CPUS": ",".join(map(str, mine))}
-        self._run_folder(group[0]).mkdir(parents=True, exist_ok=True)
-        with open(self._run_folder(group[0]) / "log.txt", "ab") as log:
+        with self._open_log(group) as log:
             process = subprocess.Popen(
                 [
                     sys.executable,
@@ -129,7 +130,7 @@ class LocalLauncher:
                     "run",
                     str(self.folder.resolve()),
                     *group,
-                    "--launched",
+                    f"--launcher={os.getpid()}",
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -196,6 +197,14 @@ class LocalLauncher:
 
     def _unfinished(self, group: list[str]) -> list[str]:
         return [run_id for run_id in group if self._status(run_id)["status"] not in FINISHED]
+
+    def _open_log(self, group: list[str]) -> BinaryIO:
+        path = self._run_folder(group[0]) / "log.txt"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return open(path, "ab")
+        except OSError as refused:
+            raise unwritable(path, refused) from None
 
     def _last_log_line(self, group: list[str]) -> str:
         text = (self._run_folder(group[0]) / "log.txt").read_bytes()[-2000:].decode(errors="replace")
