@@ -44,6 +44,52 @@ def bench(depths: list[int], batches: list[int], width: int, threads: int) -> li
     return rows
 
 
+@dataclass(frozen=True)
+class EnvBench:
+    """Env steps a second of one task with random actions, episodes restarting as in training."""
+
+    env: str
+    num_envs: int
+    compile_seconds: float
+    env_steps_per_second: float
+
+
+def bench_envs(names: list[str], sizes: list[int], threads: int) -> list[EnvBench]:
+    """Every task with every number of parallel envs, by CPU time."""
+    device.prepare(threads)
+    import jax
+
+    jax.config.update("jax_enable_compilation_cache", False)
+    return [_bench_env(name, size) for name in names for size in sizes]
+
+
+def _bench_env(name: str, num_envs: int) -> EnvBench:
+    import jax
+
+    from crlscale.envs import episode
+    from crlscale.envs.registry import make_env
+
+    env, steps = make_env(name), max(500, 200_000 // num_envs)
+
+    def step(episodes, key):
+        action = jax.random.uniform(key, (num_envs, env.action_size), minval=-1.0, maxval=1.0)
+        return episode.advance(env, episodes, action, env.spec.episode_length)[0], None
+
+    def rollout(episodes, key):
+        return jax.lax.scan(step, episodes, jax.random.split(key, steps))[0]
+
+    key = jax.random.PRNGKey(0)
+    episodes = jax.jit(lambda k: episode.begin(env, k, num_envs))(key)
+    began = time.process_time()
+    compiled = jax.jit(rollout).lower(episodes, key).compile()
+    compile_seconds, best = time.process_time() - began, float("inf")
+    for _ in range(REPEATS):
+        began = time.process_time()
+        jax.block_until_ready(compiled(episodes, key))
+        best = min(best, time.process_time() - began)
+    return EnvBench(name, num_envs, compile_seconds, steps * num_envs / best)
+
+
 def _settings(depth: int, width: int, batch_size: int) -> dict:
     shape = {"depth": depth, "width": width, "batch_size": batch_size}
     return {**shape, "num_envs": 64, "unroll_length": 50, "prefill_steps": 50, "replay_capacity": 1000}
