@@ -214,6 +214,7 @@ def _show(folder: Path, study, code: int, json: bool) -> None:
         emit_json({"study": study.name, "folder": str(folder), "exit_code": code, "rows": records})
     else:
         print_table(f"{study.name}: time at goal", columns, rows)
+    where = "" if folder.parent == DEFAULT_RESULTS else f" --results {folder.parent}"
     if code in (75, 130):
         say("stopped; what was measured is saved. The same command again goes on from there")
     elif code:
@@ -221,7 +222,7 @@ def _show(folder: Path, study, code: int, json: bool) -> None:
             f"some runs failed: crlscale status {study.name} tells why; the same command tries them again"
         )
     if not code:
-        say(f"next: crlscale plot {_plot_of(study)} {study.name}")
+        say(f"next: crlscale plot {_plot_of(study)} {study.name}{where}")
 
 
 def _plot_of(study) -> str:
