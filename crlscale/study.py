@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import os
+import re
 import tomllib
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 import crlscale
 from crlscale.config import RunConfig, check_key, make_config, short_hash
 from crlscale.errors import CrlscaleError
+from crlscale.files import damaged
+from crlscale.parquet import refuse_newer
 from crlscale.presets import preset_settings
 from crlscale.store import read_json, write_json
 
@@ -56,7 +60,9 @@ class Study(BaseModel):
         return cells
 
     def same_plan(self, other: "Study") -> bool:
-        return self.configs == other.configs and self.groups == other.groups
+        """Whether both ask for the same runs, in the same processes, for the same question."""
+        parts = ("axes", "execution", "groups", "configs")
+        return all(getattr(self, part) == getattr(other, part) for part in parts)
 
 
 def plan_study(
@@ -93,7 +99,7 @@ def plan_study(
     identity = {"configs": sorted(configs), "execution": execution.model_dump()}
     title = "-".join(_axis_word(axis) for axis in axes)
     return Study(
-        name=_check_name(name) if name else f"{title}-{env}-{preset}-{short_hash(identity)}",
+        name=f"{title}-{env}-{preset}-{short_hash(identity)}" if name is None else _check_name(name),
         question=question or f"How does time at goal on {env} change with {' and '.join(axes)}?",
         axes=axes,
         seeds=seeds,
@@ -108,29 +114,24 @@ def plan_study(
 
 def read_study_file(path: Path) -> dict:
     """The arguments of `plan_study` from a TOML file, without `name` if the file has none."""
-    try:
-        data = tomllib.loads(Path(path).read_text())
-    except FileNotFoundError:
-        near = ", ".join(sorted(str(p) for p in Path("sweeps").glob("*.toml"))) or "none in sweeps/"
+    data = _read_toml(Path(path))
+    for key, value in data.items():
+        _check_file_key(path, key, value)
+    if not data.get("axes"):
         raise CrlscaleError(
-            f"no study file {path}; there are: {near}", value=str(path), remedy="name one of these"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as broken:
-        raise CrlscaleError(f"{path} is not a readable TOML file: {broken}", value=str(path)) from None
-    known = {"axes", "seeds", "preset", "set", "name", "question", "execution"}
-    for key in data.keys() - known:
-        raise CrlscaleError(
-            f"{path}: unknown key {key!r}; legal: {', '.join(sorted(known))}", value=key
+            f"{path}: no [axes] table", value=str(path), remedy="[axes] depth = [4, 8, 16]"
         )
-    if not isinstance(data.get("axes"), dict) or not data["axes"]:
-        raise CrlscaleError(f"{path}: no [axes] table", remedy="[axes] depth = [4, 8, 16]")
-    plan = {key: data[key] for key in known & data.keys() - {"set", "execution"}}
+    plan = {key: data[key] for key in data.keys() - {"set", "execution"}}
     plan["settings"] = data.get("set", {})
     try:
         plan["execution"] = Execution(**data.get("execution", {}))
     except ValidationError as refused:
         first = refused.errors()[0]
-        raise CrlscaleError(f"{path}: [execution] {first['loc'][0]}: {first['msg']}") from None
+        raise CrlscaleError(
+            f"{path}: [execution] {first['loc'][0]} = {first['input']!r}: {first['msg'].lower()}",
+            value=first["input"],
+            remedy="[execution] seeds_per_program = 1",
+        ) from None
     return plan
 
 
@@ -160,19 +161,17 @@ def find_planned(results: Path, study: Study) -> Study:
 
 def load_study(folder: Path) -> Study:
     """The study written in `folder`; unreadable or newer ones are a CrlscaleError."""
-    data = read_json(Path(folder) / "study.json")
-    if data.get("schema_version", 0) > STUDY_SCHEMA:
-        raise CrlscaleError(
-            f"{folder}/study.json has schema {data['schema_version']}, this crlscale reads {STUDY_SCHEMA}",
-            value=str(folder),
-            remedy="a newer crlscale",
-        )
+    path = Path(folder) / "study.json"
+    data = read_json(path)
+    refuse_newer(path, data.get("schema_version"), STUDY_SCHEMA)
     try:
         return Study.model_validate_json(json.dumps(data))
     except ValidationError as refused:
         first = refused.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise CrlscaleError(f"{folder}/study.json is damaged at {where}: {first['msg']}") from None
+        raise damaged(path, f"damaged at {where}: {first['msg'].lower()}") from None
+    except CrlscaleError as refused:  # a config that is not legal
+        raise damaged(path, f"damaged: {refused.message}") from None
 
 
 def find_study(results: Path, name: str | None = None, axis: str | None = None) -> Path:
@@ -183,7 +182,7 @@ def find_study(results: Path, name: str | None = None, axis: str | None = None) 
         folder = results / name
         if folder in folders:
             return folder
-        if Path(name, "study.json").exists():
+        if os.path.exists(Path(name, "study.json")):
             return Path(name)
         listed = ", ".join(f.name for f in folders) or "none"
         raise CrlscaleError(
@@ -201,6 +200,38 @@ def find_study(results: Path, name: str | None = None, axis: str | None = None) 
 
 
 # --- parts of the plan -------------------------------------------------------------------
+_FILE_KEYS = {
+    **dict.fromkeys(("axes", "set", "execution"), (dict, "a table")),
+    **dict.fromkeys(("name", "preset", "question"), (str, "a text in quotes")),
+    "seeds": (int, "a whole number"),
+}
+
+
+def _read_toml(path: Path) -> dict:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        near = ", ".join(sorted(str(p) for p in Path("sweeps").glob("*.toml"))) or "none in sweeps/"
+        raise CrlscaleError(
+            f"no study file {path}; there are: {near}", value=str(path), remedy="name one of these"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as broken:
+        reason = " ".join(str(broken).split())
+        words = f"{path} is not a readable TOML file: {reason}"
+        raise CrlscaleError(words, value=str(path), remedy="a file as those in sweeps/") from None
+
+
+def _check_file_key(path: Path, key: str, value: object) -> None:
+    if key not in _FILE_KEYS:
+        words = f"{path}: unknown key {key!r}; legal: {', '.join(sorted(_FILE_KEYS))}"
+        raise CrlscaleError(words, value=key, remedy="config fields belong into [set]")
+    kind, words = _FILE_KEYS[key]
+    if type(value) is not kind:
+        raise CrlscaleError(
+            f"{path}: {key} = {value!r} is not {words}", value=value, remedy=f"{key} as {words}"
+        )
+
+
 def _check_plan(axes: dict[str, list], seeds: int, settings: dict) -> None:
     if not isinstance(seeds, int) or seeds < 1:
         raise CrlscaleError(
@@ -222,9 +253,9 @@ def _check_plan(axes: dict[str, list], seeds: int, settings: dict) -> None:
 
 
 def _check_name(name: str) -> str:
-    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name[0] in ".-":
+    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
         raise CrlscaleError(
-            f"study name {name!r}: letters, digits, '-', '_' and '.' only",
+            f"study name {name!r}: at most 100 letters, digits, '-', '_' and '.', the first no sign",
             value=name,
             remedy="--study my-study",
         )
@@ -257,8 +288,10 @@ def _first_difference(found: Study, wanted: Study) -> str:
         return f"axes {found.axes} there, {wanted.axes} asked for"
     if found.seeds != wanted.seeds:
         return f"seeds {found.seeds} there, {wanted.seeds} asked for"
-    if found.execution != wanted.execution:
-        return f"{found.execution!r} there, {wanted.execution!r} asked for"
+    for key in Execution.model_fields:
+        old, new = getattr(found.execution, key), getattr(wanted.execution, key)
+        if old != new:
+            return f"{key} {old} there, {new} asked for"
     for old, new in zip(found.configs.values(), wanted.configs.values(), strict=False):
         for key in RunConfig.model_fields:
             if getattr(old, key) != getattr(new, key):
