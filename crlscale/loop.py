@@ -247,9 +247,11 @@ class ProgramLoop:
             "versions": device.versions(),
             "device": device.description(),
             "threads": self.study.execution.threads,
-            "status": "diverged" if self.divergence[index] else "running",
+            "status": "running",
         }
-        if row["evaluation"] == config.evaluations:
+        if self.divergence[index]:
+            meta["status"] = "diverged"
+        elif row["evaluation"] == config.evaluations:
             meta["status"] = "complete"
         write_metrics(self.folders[index], self.metrics[index], meta)
         if self.goals[index]:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from itertools import takewhile
 
 import typer
 
@@ -49,26 +50,27 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in arguments
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, standalone_mode=False, prog_name="crlscale")
     except CrlscaleError as error:
         report_error(error, as_json)
         sys.exit(2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
     except Exception as error:
         usage = getattr(error, "format_message", None)  # typer's own: a flag or value it refuses
         if usage is None:
             raise
-        report_error(CrlscaleError(usage(), remedy=_help_of(arguments)), as_json)
+        if usage():  # a command without arguments has shown its help
+            report_error(CrlscaleError(usage().rstrip("."), remedy=_help_of(error, arguments)), as_json)
         sys.exit(2)
     sys.exit(code or 0)
 
 
-def _help_of(arguments: list[str]) -> str:
-    words = []
-    for argument in arguments[:2]:
-        if argument.startswith("-"):
-            break
-        words.append(argument)
-    return f"`crlscale {' '.join([*words, '--help'])}`"
+def _help_of(error: Exception, arguments: list[str]) -> str:
+    context = getattr(error, "ctx", None)
+    words = takewhile(lambda argument: not argument.startswith("-"), arguments[:2])
+    command = context.command_path if context else " ".join(["crlscale", *words])
+    return f"`{command} --help`"

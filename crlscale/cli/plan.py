@@ -76,8 +76,8 @@ def print_plan(study: Study, data: dict) -> None:
     axes = [SHORT.get(axis, axis) for axis in study.axes]
     print_table(title, [*axes, "actor", "critic", "env steps", "updates", "a run", "memory"], rows)
     print(
-        f"one update per {first.env_steps_per_update:.1f} env steps; predicted:"
-        f" {span(3600 * data['predicted_hours'])} in {data['jobs']} processes of"
+        f"one update per {first.env_steps_per_update:.1f} env steps\n"
+        f"predicted: {span(3600 * data['predicted_hours'])} in {data['jobs']} processes of"
         f" {study.execution.threads} core, {size(data['predicted_peak_memory_bytes'])} at the peak"
     )
 

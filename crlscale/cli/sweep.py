@@ -219,7 +219,8 @@ def _show(folder: Path, study, code: int, json: bool) -> None:
         say("stopped; what was measured is saved. The same command again goes on from there")
     elif code:
         say(
-            f"some runs failed: crlscale status {study.name} tells why; the same command tries them again"
+            f"some runs failed: crlscale status {study.name}{where} tells why;"
+            " the same command tries them again"
         )
     if not code:
         say(f"next: crlscale plot {_plot_of(study)} {study.name}{where}")
