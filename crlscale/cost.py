@@ -18,14 +18,14 @@ FLOAT = 4  # bytes
 
 # Fitted on runs of the smoke, quick and laptop presets on two x86-64 cores and checked in
 # docs/performance.md; the matmul rates are measured on the machine that plans.
-BASE_BYTES = 650e6  # Python with jax, brax and the compiled programs
-ELEMENT_SECONDS = 2.0e-9  # LayerNorm, swish and copies, each activation of each pass
+BASE_BYTES = 1.0e9  # Python with jax and brax, and compiling
+ELEMENT_SECONDS = 1.0e-9  # LayerNorm, swish and copies, each activation of each pass
 PAIR_SECONDS = 9e-9  # logits of the B x B loss
 PARAMETER_SECONDS = 2.5e-9  # Adam and norms, each parameter
 UPDATE_SECONDS = 4e-4  # what an update costs at any size
 ENV_STEP_SECONDS = 1.5e-6  # one step of an embedded task, without the actor
-START_SECONDS = 25.0  # imports and compilation of the first run of a shape
-WARM_START_SECONDS = 9.0  # the same with compiled programs in the cache
+START_SECONDS = 22.0  # imports and compilation of the first run of a shape
+WARM_START_SECONDS = 10.0  # the same with compiled programs in the cache
 
 
 @dataclass(frozen=True)
@@ -108,13 +108,14 @@ def cost(config: RunConfig, seeds_per_program: int = 1) -> Cost:
     )
 
 
-def run_seconds(config: RunConfig) -> float:
-    """Predicted seconds of one run alone on one core, start and evaluations included."""
+def run_seconds(config: RunConfig, warm: bool = False) -> float:
+    """Predicted seconds of one run alone on one core, start and evaluations included; `warm`: a run
+    of its shape has left its compiled programs in the cache."""
     steps = config.total_env_steps + (config.evaluations + 1) * config.eval_envs * config.episode_length
     acting = actor_parameters(config) * 2 / _rate(config.num_envs, config.width)
     elements = config.actor_layers * config.width * 3 * ELEMENT_SECONDS
     return (
-        START_SECONDS
+        (WARM_START_SECONDS if warm else START_SECONDS)
         + config.total_updates * update_seconds(config)
         + steps * (ENV_STEP_SECONDS + acting + elements)
     )

@@ -2,7 +2,7 @@
 
 from crlscale.cli.console import print_table, say
 from crlscale.cli.words import count, size, span
-from crlscale.cost import Cost, cost
+from crlscale.cost import Cost, cost, run_seconds
 from crlscale.launch.local import choose_jobs
 from crlscale.record import FINISHED, read_status
 from crlscale.study import Study
@@ -17,7 +17,7 @@ def plan_data(study: Study, folder, jobs: int | None) -> dict:
         run_id: cost(config, study.execution.seeds_per_program)
         for run_id, config in study.configs.items()
     }
-    seconds = predicted_seconds(study, costs, jobs, list(study.configs))
+    seconds = predicted_seconds(study, jobs)
     return {
         "study": study.name,
         "folder": str(folder),
@@ -47,10 +47,15 @@ def _run_data(study: Study, run_id: str, costs: Cost) -> dict:
     }
 
 
-def predicted_seconds(study: Study, costs: dict[str, Cost], jobs: int, run_ids: list[str]) -> float:
-    """Wall time of `run_ids` in `jobs` processes: the work shared out, or the longest run."""
-    seconds = [costs[run_id].seconds for run_id in run_ids]
-    return max(sum(seconds) / jobs, max(seconds)) if seconds else 0.0
+def predicted_seconds(study: Study, jobs: int) -> float:
+    """Wall time of the study in `jobs` processes: the work shared out, or the longest run. The
+    first run of a cell compiles, the others find its programs in the cache."""
+    seconds = [
+        run_seconds(study.configs[run_id], warm=index > 0)
+        for run_ids in study.cells.values()
+        for index, run_id in enumerate(run_ids)
+    ]
+    return max(sum(seconds) / jobs, max(seconds))
 
 
 def print_plan(study: Study, data: dict) -> None:
