@@ -5,7 +5,9 @@ S state, A action, G goal, R representation, W width, D depth, B batch.
 """
 
 import json
-import time
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cache
 
@@ -162,18 +164,34 @@ def _rate(rows: int, width: int) -> float:
 
 
 def _measure_rate(rows: int, width: int) -> float:
-    """CPU time counts, not wall time, so that a busy machine does not look slow."""
-    import numpy as np
+    """In a process of its own, whose BLAS is told to use one thread: more threads wait for each
+    other in a spin that looks like work."""
+    one_thread = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    printed = subprocess.run(
+        [sys.executable, "-c", _MEASURE, str(rows), str(width)],
+        env={**os.environ, **one_thread},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return float(printed)
 
-    x, w = np.ones((rows, width), np.float32), np.ones((width, width), np.float32)
-    flops, best = 2.0 * rows * width * width, 0.0
-    repeats = max(1, int(2e8 / flops))
-    for _ in range(5):
-        began = time.process_time()
-        for _ in range(repeats):
-            x @ w
-        best = max(best, flops * repeats / max(1e-9, time.process_time() - began))
-    return best
+
+# CPU time counts, not wall time, so that a busy machine does not look slow.
+_MEASURE = """
+import sys, time
+import numpy as np
+rows, width = map(int, sys.argv[1:])
+x, w = np.ones((rows, width), np.float32), np.ones((width, width), np.float32)
+flops, best = 2.0 * rows * width * width, 0.0
+repeats = max(1, int(2e8 / flops))
+for _ in range(5):
+    began = time.process_time()
+    for _ in range(repeats):
+        x @ w
+    best = max(best, flops * repeats / max(1e-9, time.process_time() - began))
+print(best)
+"""
 
 
 def _trunk_parameters(inputs: int, depth: int, width: int) -> int:

@@ -58,9 +58,10 @@ def _headline(progress: Progress, remaining: _Remaining) -> str:
 
 
 def _table(study: Study, progress: Progress, remaining: _Remaining):
+    from rich.console import Group
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, title=_headline(progress, remaining), title_justify="left")
+    table = Table(box=None, pad_edge=False)
     for column in ("run", "env steps", "", "upd/s", "at goal", "left"):
         table.add_column(column, justify="left" if column == "run" else "right", no_wrap=True)
     for run_id in [*progress.running, *progress.elsewhere]:
@@ -74,7 +75,7 @@ def _table(study: Study, progress: Progress, remaining: _Remaining):
             _number(status.get("time_at_goal"), "-"),
             span(status.get("seconds_left")),
         )
-    return table
+    return Group(_headline(progress, remaining), table)
 
 
 class _Lines:
