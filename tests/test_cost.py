@@ -1,0 +1,182 @@
+"""Parameters, FLOPs and bytes are those of the arrays; predictions grow with what costs more."""
+
+import itertools
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from crlscale.config import make_config
+from crlscale.cost import (
+    actor_parameters,
+    cost,
+    critic_parameters,
+    free_memory,
+    memory_bytes,
+    replay_bytes,
+    train_flops,
+    update_flops,
+    update_seconds,
+)
+from crlscale.presets import PRESETS, preset_settings
+from crlscale.program import split
+from crlscale.train import make_trainer
+
+
+def config_of(**settings):
+    small = {"env": "chain_4", "depth": 4, "width": 16, "batch_size": 32}
+    return make_config({**preset_settings("smoke"), **small, **settings})
+
+
+def shapes(config):
+    """TrainState of one seed, as shapes."""
+    keys = jax.ShapeDtypeStruct((1, 2), jnp.uint32)
+    return jax.eval_shape(make_trainer(split(config)[0], 1).init, keys)
+
+
+def elements(tree) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"depth": depth} for depth in (1, 2, 3, 4, 8, 12, 16)),
+        {"actor_depth": 16, "critic_depth": 2},
+        {"actor_depth": 1, "critic_depth": 8, "width": 24},
+        {"block_size": 2, "depth": 6},
+        {"env": "point_big_maze", "representation_size": 7, "width": 5},
+        {"env": "chain_64", "width": 33},
+    ],
+    ids=str,
+)
+def test_parameters_are_those_of_the_arrays(settings):
+    config = config_of(**settings)
+    agent = shapes(config).agent
+    assert actor_parameters(config) == elements(agent.actor)
+    assert critic_parameters(config) == elements(agent.critic)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"env": "point_u_maze", "num_envs": 3},
+        {"replay_capacity": 101, "unroll_length": 25},
+        {"env": "chain_64"},
+    ],
+    ids=str,
+)
+def test_replay_bytes_are_those_of_the_arrays(settings):
+    config = config_of(**settings)
+    replay = shapes(config).replay
+    assert replay_bytes(config) == sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(replay))
+
+
+def test_flops_of_a_case_worked_by_hand():
+    """chain_4: state 8, goal 2, action 4; width 16, depth 4, embeddings of 64, batch 32.
+
+    FLOPs of a row: actor 2*16*(10 + 4*16 + 8) = 2624, state-action 2*16*(12 + 64 + 64) = 4480,
+    goal 2*16*(2 + 64 + 64) = 4160; energies of a row with 32 goals 2*32*64 = 4096.
+    An update: actor forward and backward 3, critic 3 for each encoder, and 2 through the
+    state-action encoder to the action (forward, backward to its input); energies 3."""
+    config = config_of()
+    assert update_flops(config) == 32 * (3 * 2624 + 5 * 4480 + 3 * 4160 + 3 * 4096)
+    acting = config.total_env_steps * 2624
+    assert train_flops(config) == config.total_updates * update_flops(config) + acting
+
+
+def test_flops_follow_depth_and_batch_exactly():
+    base, deeper = config_of(depth=8), config_of(depth=12)
+    layers = 32 * 2 * 16 * 4 * 16 * 11  # four more layers in each of 11 forward-equivalents
+    assert update_flops(deeper) - update_flops(base) == layers
+    actor_only = config_of(depth=8, actor_depth=12)
+    assert update_flops(actor_only) - update_flops(base) == layers * 3 / 11
+
+
+def test_flops_are_those_that_xla_counts():
+    """One block, so nothing is computed twice and no loop hides its length. XLA also counts
+    LayerNorm, swish and Adam, which shrink beside the matmuls as width and batch grow."""
+    config = config_of(depth=4, width=256, batch_size=256)
+    trainer = make_trainer(split(config)[0], 1)
+    state = shapes(config)
+    tally = jax.eval_shape(trainer.start_tally, state)
+    count = jax.ShapeDtypeStruct((), jnp.int32)
+    lowered = trainer.epoch.lower(split(config)[1], state, tally, count, count)
+    # one phase of one update: XLA counts the body of a loop once, so one env step too
+    acting = config.num_envs * 2 * config.width * (10 + 4 * config.width + 8)
+    counted = lowered.cost_analysis()["flops"] - acting
+    assert update_flops(config) == pytest.approx(counted, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "key, levels",
+    [
+        ("depth", [4, 16, 64, 256, 1024]),
+        ("width", [16, 64, 256, 1024]),
+        ("batch_size", [32, 128, 512, 2048]),
+        ("num_envs", [16, 64, 256, 1024]),
+    ],
+)
+def test_more_costs_more(key, levels):
+    costs = [asdict(cost(config_of(**{key: level}))) for level in levels]
+    for smaller, larger in itertools.pairwise(costs):
+        assert larger["memory_bytes"] > smaller["memory_bytes"]
+        assert larger["seconds"] > smaller["seconds"]
+        assert larger["train_flops"] > smaller["train_flops"]
+        if key in ("depth", "width"):
+            assert larger["actor_parameters"] > smaller["actor_parameters"]
+            assert larger["critic_parameters"] > smaller["critic_parameters"]
+
+
+def test_an_update_of_more_takes_longer():
+    for key, levels in {"depth": (4, 64), "width": (16, 256), "batch_size": (32, 512)}.items():
+        small, large = (update_seconds(config_of(**{key: level})) for level in levels)
+        assert large > small
+
+
+def test_memory_holds_what_a_program_holds():
+    """Parameters, both Adam moments and gradients, the ring; of each seed in the program."""
+    config = config_of(width=512, depth=16, replay_capacity=50_000)
+    parameters = actor_parameters(config) + critic_parameters(config)
+    held = 4 * 4 * parameters + replay_bytes(config)
+    one, three = memory_bytes(config), memory_bytes(config, 3)
+    assert one > held
+    assert three - one >= 2 * held
+    assert cost(config, 3).memory_bytes == three
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_cost_of_every_preset_is_finite(preset):
+    found = cost(make_config({**preset_settings(preset), "depth": 1024}))
+    assert all(0 < value < 1e25 for value in asdict(found).values())
+
+
+def test_free_memory_is_of_this_machine():
+    assert 1e8 < free_memory() < 1e14
+
+
+@pytest.mark.parametrize("cache", ["missing", "damaged", "refusing"])
+def test_calibration_needs_no_cache(tmp_path, cache):
+    folder = tmp_path / "cache"
+    if cache == "refusing":
+        folder.write_text("a file")
+    if cache == "damaged":
+        folder.mkdir()
+        (folder / "matmul.json").write_text('{"32x16": 1')
+    program = "from crlscale.cost import cost; from crlscale.config import make_config;"
+    program += "print(cost(make_config({'width': 16, 'batch_size': 32})).seconds)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"CRLSCALE_CACHE": str(folder), "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert float(done.stdout) > 0
+    if cache != "refusing":
+        assert all(rate > 0 for rate in json.loads((folder / "matmul.json").read_text()).values())
