@@ -1,10 +1,17 @@
-"""Every equation of a traced program, those inside its loops, branches and calls included."""
+"""Programs in tests: compiled quickly, and read equation by equation."""
 
 from collections.abc import Iterator
+from functools import partial
+
+import jax
+
+# half the compile time, for programs that a test runs a few times
+quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def equations(traced) -> Iterator:
-    """Equations of a jaxpr (or closed jaxpr), outer before inner."""
+    """Equations of a jaxpr (or closed jaxpr), outer before inner, those inside loops, branches and
+    calls included."""
     for equation in getattr(traced, "jaxpr", traced).eqns:
         yield equation
         for value in equation.params.values():

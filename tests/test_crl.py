@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxprs import equations
+from jaxprs import equations, quick_jit
 from scipy import special, stats
 
 from crlscale.agents import crl
@@ -20,6 +20,13 @@ S, A, G, R, W, B = 3, 2, 8, 6, 4, 7
 def nets_of(depth=2, width=W, **settings):
     config = RunConfig(depth=depth, width=width, representation_size=R, **settings)
     return crl.networks(split(config)[0], A)
+
+
+@pytest.fixture(scope="module")
+def begin():
+    """begin[depth](key) -> Agent, compiled once for each depth."""
+    sizes = {"state_size": S, "action_size": A, "goal_size": G}
+    return {d: quick_jit(partial(crl.init, nets_of(depth=d), **sizes)) for d in (2, 8)}
 
 
 def hyper_of(rate=1e-2, penalty=0.1, entropy=-1.0):
@@ -170,16 +177,14 @@ def test_log_density_is_finite_where_tanh_saturates():
     assert np.isfinite(value) and np.isfinite(gradient).all()
 
 
-def test_acting():
+def test_acting(begin):
     """Stochastic actions follow the actor's Gaussian with one noise for each env and action (trap
     11); the deterministic action is the tanh of its mean."""
-    nets = nets_of(depth=1)
-    agent = jax.jit(partial(crl.init, nets, state_size=S, action_size=A, goal_size=G))(
-        jax.random.PRNGKey(0)
-    )
+    nets = nets_of(depth=2)
+    agent = begin[2](jax.random.PRNGKey(0))
     observation = jnp.ones((4000, S + G))
 
-    @jax.jit
+    @quick_jit
     def act(actor, key):
         mean, log_std = nets.actor.apply(actor, observation[:1])
         action = crl.act(nets, actor, observation, key)
@@ -235,8 +240,10 @@ class Reference:
         for block in range(max(1, self.depth // 4)):
             y = x
             for index in range(min(4, self.depth)):
-                stacked = p["blocks"][f"Layer_{index}"]
-                y = self.layer(jax.tree.map(lambda v, k=block: v[k], stacked), y)
+                parts = p["blocks"][f"Layer_{index}"]
+                y = self.layer(
+                    {m: {n: v[block] for n, v in part.items()} for m, part in parts.items()}, y
+                )
             x = x + y
         return x
 
@@ -345,17 +352,15 @@ def assert_close(ours, theirs, **tolerance):
         np.testing.assert_allclose(a, b, err_msg=jax.tree_util.keystr(path), **tolerance)
 
 
-@pytest.mark.parametrize("depth", [2, 8])
-def test_updates_equal_an_independent_implementation(depth):
-    """Two updates: metrics, gradients (as Adam's first moments) and parameters. The rate is high,
-    so an actor that saw the critic of after its step would differ (and does, see the last lines)."""
+@pytest.mark.parametrize(("depth", "updates"), [(2, 2), (8, 1)])
+def test_updates_equal_an_independent_implementation(begin, depth, updates):
+    """Metrics, gradients (as Adam's first moments) and parameters. The rate is high, so an actor
+    that saw the critic of after its step would differ (and does, see the last lines)."""
     nets, hyper = nets_of(depth=depth), hyper_of(rate=0.03)
-    agent = jax.jit(partial(crl.init, nets, state_size=S, action_size=A, goal_size=G))(
-        jax.random.PRNGKey(0)
-    )
+    agent = begin[depth](jax.random.PRNGKey(0))
     reference = Reference(agent, hyper, depth)
-    update = jax.jit(partial(crl.update, nets))
-    for index in range(2):
+    update = quick_jit(partial(crl.update, nets))
+    for index in range(updates):
         batch, key = batch_of(index, size=4), jax.random.PRNGKey(index)
         noise = np.asarray(jax.random.normal(key, (4, A)), np.float64)
         stale = jax.tree.map(np.copy, reference.parameters)
@@ -380,28 +385,24 @@ def test_updates_equal_an_independent_implementation(depth):
     assert abs(after - before) > 0.01, "the critic's step would show"
 
 
-def test_alpha_starts_at_one_and_fresh_networks_differ():
+def test_alpha_starts_at_one_and_fresh_networks_differ(begin):
     """trap 11: three networks from three keys."""
-    nets = nets_of(depth=2)
-    begin = jax.jit(partial(crl.init, nets, state_size=S, action_size=A, goal_size=S + A))
-    agent = begin(jax.random.PRNGKey(0))
+    agent = begin[2](jax.random.PRNGKey(0))
     assert float(jnp.exp(agent.log_alpha)) == 1.0
-    phi, psi = (tree["params"]["trunk"]["first"]["Dense_0"]["kernel"] for tree in agent.critic)
-    assert phi.shape == psi.shape and (phi != psi).all()
-    same, other = begin(jax.random.PRNGKey(0)), begin(jax.random.PRNGKey(1))
+    trees = (agent.actor, agent.critic.state_action, agent.critic.goal)
+    kernels = [tree["params"]["trunk"]["blocks"]["Layer_0"]["Dense_0"]["kernel"] for tree in trees]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert (kernels[one] != kernels[other]).all()
+    again = begin[2](jax.random.PRNGKey(0))
     assert all(
-        (a == b).all() for a, b in zip(jax.tree.leaves(agent), jax.tree.leaves(same), strict=True)
+        (a == b).all() for a, b in zip(jax.tree.leaves(agent), jax.tree.leaves(again), strict=True)
     )
-    assert (
-        other.critic.goal["params"]["head"]["kernel"] != agent.critic.goal["params"]["head"]["kernel"]
-    ).all()
+    head = [begin[2](jax.random.PRNGKey(k)).critic.goal["params"]["head"]["kernel"] for k in (0, 1)]
+    assert (head[0] != head[1]).all()
 
 
-def test_parameter_norms():
-    nets = nets_of(depth=1)
-    agent = jax.jit(partial(crl.init, nets, state_size=S, action_size=A, goal_size=G))(
-        jax.random.PRNGKey(0)
-    )
+def test_parameter_norms(begin):
+    agent = begin[2](jax.random.PRNGKey(0))
     norms = crl.parameter_norms(agent)
     for name, tree in (
         ("actor", agent.actor),

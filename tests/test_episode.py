@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jaxprs import quick_jit
 from probe_envs import Ruler
 
 from crlscale.envs import episode
@@ -30,7 +31,7 @@ def run(key, fails, limit):
 @pytest.fixture(scope="module")
 def play():
     """play(seed, fails [T, N], limit) -> Step [T, N, ...], Episodes before each step, Episodes at the end."""
-    compiled = jax.jit(run)
+    compiled = quick_jit(run)
 
     def arrays(seed, fails, limit=LIMIT):
         result = compiled(jax.random.PRNGKey(seed), jnp.asarray(fails), jnp.int32(limit))
@@ -151,7 +152,7 @@ def test_seeds_under_vmap_equal_single_seeds(play):
     """Under vmap the cond of the restart becomes a select: the numbers stay."""
     fails = np.random.default_rng(1).random((STEPS, ENVS)) < 0.2
     keys = jnp.stack([jax.random.PRNGKey(seed) for seed in range(3)])
-    over_seeds = jax.jit(jax.vmap(run, in_axes=(0, None, None)))
+    over_seeds = quick_jit(jax.vmap(run, in_axes=(0, None, None)))
     together = over_seeds(keys, jnp.asarray(fails), jnp.int32(LIMIT))
     for seed in range(3):
         alone = play(seed, fails)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxprs import equations
+from jaxprs import equations, quick_jit
 
 from crlscale.networks import Actor, Encoder, Trunk, block_shape
 
@@ -69,7 +69,7 @@ def test_scanned_equals_unrolled(depth):
     parameters, rng = anything(net), np.random.default_rng(2)
     x, weight = normal(rng, BATCH, INPUTS), normal(rng, BATCH, WIDTH)
 
-    @jax.jit
+    @quick_jit
     def both(parameters, x):
         def through(forward):
             def loss(p, x):
@@ -126,7 +126,7 @@ def test_initial_values():
     """Kernels uniform with variance 1 / (3 fan_in), every block drawn apart; biases 0, scales 1."""
     width, inputs = 128, 30
     net = make(Actor, 16, width=width, action_size=40)
-    parameters = jax.jit(partial(fresh, net, inputs=inputs))()["params"]
+    parameters = quick_jit(partial(fresh, net, inputs=inputs))()["params"]
     kernels = {"first": parameters["trunk"]["first"]["Dense_0"]["kernel"]}
     kernels |= {head: parameters[head]["kernel"] for head in ("mean", "log_std")}
     for index in range(4):
@@ -188,7 +188,7 @@ def test_mixed_precision_changes_the_program_and_stays_near():
         return jnp.mean(y**2), y
 
     def run(net):
-        gradient = jax.jit(jax.grad(partial(loss, net), has_aux=True))
+        gradient = quick_jit(jax.grad(partial(loss, net), has_aux=True))
         matmuls = [
             [v.aval.dtype.name for v in (*e.invars, *e.outvars)]
             for e in equations(jax.make_jaxpr(net.apply)(parameters, x))
