@@ -29,13 +29,15 @@ class Stopped(Exception):
 
 
 class Programs(NamedTuple):
-    """The compiled programs of a Trainer, and the seconds that tracing and compiling took."""
+    """The compiled programs of a Trainer, the shapes of the (TrainState, Tally) that they carry,
+    and the seconds that tracing and compiling took."""
 
     init: callable
     start_tally: callable
     epoch: callable
     summary: callable
     evaluate: callable
+    carry: tuple[TrainState, Tally]
     seconds: float
 
 
@@ -55,7 +57,7 @@ def compile_programs(config: RunConfig, seeds: int) -> Programs:
         trainer.summary.lower(state, tally).compile(),
         trainer.evaluate.lower(state, keys).compile(),
     ]
-    return Programs(*programs, seconds=time.perf_counter() - began)
+    return Programs(*programs, carry=(state, tally), seconds=time.perf_counter() - began)
 
 
 class ProgramLoop:
@@ -109,9 +111,7 @@ class ProgramLoop:
         position = checkpoint.find(self._checkpoints, self.run_ids)
         if position is None:
             return None
-        state = jax.eval_shape(self.programs.init, self._keys(0))
-        tally = jax.eval_shape(self.programs.start_tally, state)
-        state, tally = checkpoint.restore(self._checkpoints, position, state, tally)
+        state, tally = checkpoint.restore(self._checkpoints, position, *self.programs.carry)
         for index, folder in enumerate(self.folders):
             self.metrics[index] = _until(read_run_metrics(folder), position.evaluation)
             self.goals[index] = _until(read_run_goals(folder), position.evaluation)
