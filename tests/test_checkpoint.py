@@ -1,0 +1,128 @@
+"""Checkpoints: whole or not at all, of just the runs that share a program, exact to the bit."""
+
+import json
+from dataclasses import asdict
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from crlscale import checkpoint
+from crlscale.checkpoint import Position
+from crlscale.config import make_config
+from crlscale.program import split
+from crlscale.train import make_trainer
+
+IDS = ("run-a", "run-b")
+
+
+def position(unrolls=7, run_ids=IDS, **more):
+    found = {"evaluation": 1, "phases": 2, "train_seconds": 0.1, "epoch_seconds": 1 / 3}
+    return Position(run_ids=run_ids, unrolls=unrolls, **{**found, **more})
+
+
+@pytest.fixture(scope="module")
+def carry():
+    """TrainState and Tally of two seeds, every array filled with odd bits."""
+    config = make_config(
+        {
+            **{"env": "chain_4", "depth": 8, "width": 8, "batch_size": 4, "num_envs": 3},
+            **{"unroll_length": 5, "prefill_steps": 5, "replay_capacity": 15},
+        }
+    )
+    trainer = make_trainer(split(config)[0], 2)
+    state = jax.eval_shape(trainer.init, jax.ShapeDtypeStruct((2, 2), jnp.uint32))
+    tally = jax.eval_shape(trainer.start_tally, state)
+    rng = np.random.default_rng(0)
+
+    def fill(shape):
+        if shape.dtype == bool:
+            return jnp.asarray(rng.integers(0, 2, shape.shape).astype(bool))
+        noise = rng.integers(0, 256, (*shape.shape, shape.dtype.itemsize), dtype=np.uint8)
+        return jnp.asarray(noise.view(shape.dtype)[..., 0])
+
+    return jax.tree.map(fill, (state, tally))
+
+
+def bits(tree):
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
+
+
+def shapes(tree):
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
+
+
+def test_what_is_restored_is_what_was_saved(tmp_path, carry):
+    """NaN and infinite bit patterns too."""
+    checkpoint.save(tmp_path / "checkpoints", position(), *carry)
+    assert checkpoint.find(tmp_path / "checkpoints", list(IDS)) == position()
+    restored = checkpoint.restore(tmp_path / "checkpoints", position(), *shapes(carry))
+    assert jax.tree.structure(restored) == jax.tree.structure(carry)
+    assert bits(restored) == bits(carry)
+    dtypes = [leaf.dtype for leaf in jax.tree.leaves(restored)]
+    assert dtypes == [leaf.dtype for leaf in jax.tree.leaves(carry)]
+
+
+def test_saved_arrays_may_be_donated_at_once(tmp_path):
+    """The loop goes on with buffers that the next epoch overwrites."""
+    state = {"x": jnp.arange(100_000, dtype=jnp.float32)}
+    overwrite = jax.jit(lambda s: {"x": s["x"] * 0.0 - 1.0}, donate_argnums=0)
+    checkpoint.save(tmp_path, position(), state, {})
+    overwrite(state)
+    found, _ = checkpoint.restore(
+        tmp_path, position(), {"x": jax.ShapeDtypeStruct((100_000,), jnp.float32)}, {}
+    )
+    np.testing.assert_array_equal(found["x"], np.arange(100_000, dtype=np.float32))
+
+
+def test_newer_checkpoint_takes_the_place_of_the_older(tmp_path):
+    for unrolls in (9, 100):  # not by order of text
+        checkpoint.save(tmp_path, position(unrolls), {"x": jnp.float32(unrolls)}, {})
+        assert checkpoint.find(tmp_path, list(IDS)) == position(unrolls)
+        assert [path.name for path in tmp_path.iterdir()] == [str(unrolls)]
+
+
+def test_same_place_may_be_saved_again(tmp_path):
+    for value in (1.0, 2.0):
+        checkpoint.save(tmp_path, position(), {"x": jnp.float32(value)}, {})
+    found, _ = checkpoint.restore(
+        tmp_path, position(), {"x": jax.ShapeDtypeStruct((), jnp.float32)}, {}
+    )
+    assert found["x"] == 2.0
+
+
+def test_checkpoint_without_its_position_does_not_count(tmp_path):
+    """position.json is written last: a kill before that leaves the older one in force."""
+    checkpoint.save(tmp_path, position(7), {"x": jnp.float32(7)}, {})
+    (tmp_path / "9" / "state").mkdir(parents=True)
+    assert checkpoint.find(tmp_path, list(IDS)) == position(7)
+
+
+def test_newest_of_several_is_found(tmp_path):
+    for unrolls in (5, 40, 9):
+        (tmp_path / str(unrolls)).mkdir()
+        data = asdict(position(unrolls))
+        (tmp_path / str(unrolls) / "position.json").write_text(json.dumps(data))
+    assert checkpoint.find(tmp_path, list(IDS)) == position(40)
+
+
+@pytest.mark.parametrize("others", [("run-a",), ("run-b", "run-a"), ("run-a", "run-c"), ()])
+def test_checkpoint_of_another_program_is_not_taken(tmp_path, others):
+    checkpoint.save(tmp_path, position(), {"x": jnp.float32(1)}, {})
+    assert checkpoint.find(tmp_path, list(others)) is None
+
+
+def test_no_folder_no_checkpoint_and_dropping_leaves_none(tmp_path):
+    folder = tmp_path / "checkpoints"
+    assert checkpoint.find(folder, list(IDS)) is None
+    checkpoint.drop(folder)
+    checkpoint.save(folder, position(), {"x": jnp.float32(1)}, {})
+    checkpoint.drop(folder)
+    assert not folder.exists()
+
+
+def test_nothing_pickled_is_written(tmp_path):
+    checkpoint.save(tmp_path, position(), {"x": jnp.arange(10.0)}, {"y": jnp.int32(1)})
+    names = [path.name for path in tmp_path.rglob("*") if path.is_file()]
+    assert names and not any(name.endswith((".pkl", ".pickle", ".npy")) for name in names)
