@@ -1,0 +1,175 @@
+"""One program of a study by hand: what is refused, what is left alone, what is recorded."""
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+
+import pytest
+from real_runs import crlscale, read_only, snapshot, status, tiny_study
+from simulated import flat, write_study
+
+from crlscale import record
+from crlscale.errors import CrlscaleError
+from crlscale.run import StopRequest, run_group
+
+
+def refusal(*arguments) -> CrlscaleError:
+    with pytest.raises(CrlscaleError) as refused:
+        run_group(*arguments)
+    assert "\n" not in str(refused.value) and refused.value.remedy
+    return refused.value
+
+
+@pytest.fixture
+def planned(tmp_path):
+    """Folder and run ids of a study of four runs: depth 4 and 8, seeds 0 and 1."""
+    folder, study = tiny_study(tmp_path, axes={"depth": [4, 8]}, seeds=2)
+    return folder, list(study.configs)
+
+
+def test_unknown_run_names_near_ones_and_writes_nothing(planned):
+    folder, ids = planned
+    before = snapshot(folder)
+    error = refusal(folder, [ids[0][:-1] + "x"])
+    assert "has no run" in error.message and ids[0] in error.message
+    assert error.remedy == "crlscale status tiny"
+    assert "has no run 'nothing'" in refusal(folder, [ids[0], "nothing"]).message
+    assert snapshot(folder) == before
+
+
+def test_runs_that_differ_in_more_than_the_seed_are_refused(planned):
+    folder, ids = planned
+    before = snapshot(folder)
+    error = refusal(folder, [ids[0], ids[2]])
+    assert "not in depth (4 and 8)" in error.message
+    assert snapshot(folder) == before
+
+
+def test_run_of_another_process_is_refused_and_all_claims_are_given_back(planned):
+    folder, ids = planned
+    holder = {"pid": 7, "host": "another-host", "born": 1.0}
+    run = folder / "runs" / ids[1]
+    run.mkdir(parents=True)
+    (run / "claim.json").write_text(json.dumps(holder))
+    error = refusal(folder, ids[:2])
+    assert error.message == f"{ids[1]} is being run by process 7 on another-host"
+    assert json.loads((run / "claim.json").read_text()) == holder
+    assert record.held(folder / "runs" / ids[0]) is None
+    assert record.read_status(folder / "runs" / ids[0]) == {"status": "planned"}
+
+
+def test_finished_runs_are_left_alone(tmp_path, capsys):
+    folder = write_study(tmp_path, {"depth": [4]}, flat, seeds=2, outcome={(4, 1): "diverged"})
+    ids = sorted(path.name for path in (folder / "runs").iterdir())
+    before = snapshot(folder)
+    assert run_group(folder, ids) == 0
+    assert capsys.readouterr().err == f"nothing to do: {', '.join(ids)} finished already\n"
+    assert snapshot(folder) == before
+
+
+def claim_late(folder, run_id, finished):
+    """Has the claim while another process looks, and ends the run before it gives the claim back."""
+    record.claim(folder / "runs" / run_id)
+    entry = record.RunRecord(folder / "runs" / run_id, run_id)
+    entry.update()
+    finished.wait()
+    entry.end("complete")
+
+
+def test_run_that_another_process_just_ended_is_not_repeated(planned, monkeypatch):
+    """Between a look at the status and the claim, the other one ends the run."""
+    folder, ids = planned
+    spawn = multiprocessing.get_context("spawn")
+    finished = spawn.Event()
+    other = spawn.Process(target=claim_late, args=(folder, ids[0], finished))
+    other.start()
+    while record.read_status(folder / "runs" / ids[0])["status"] != "running":
+        pass
+
+    def claim(run_folder):
+        finished.set()
+        other.join()
+        return record.claim(run_folder)
+
+    monkeypatch.setattr("crlscale.run.claim", claim)
+    before = status(folder, ids[0])
+    assert run_group(folder, [ids[0]]) == 0
+    after = status(folder, ids[0])
+    assert (after["status"], after["pid"]) == ("complete", before["pid"])
+    assert record.held(folder / "runs" / ids[0]) is None
+
+
+def test_study_that_refuses_writing_is_one_line(planned):
+    folder, ids = planned
+    before = snapshot(folder)
+    with read_only(folder):
+        code, out, err = crlscale("run", folder, ids[0])
+    assert (code, out) == (2, "")
+    assert err.startswith("error: cannot write ") and err.count("\n") == 1 and "try: --results" in err
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
+def test_damaged_status_is_one_line_and_stays(planned, content):
+    folder, ids = planned
+    path = folder / "runs" / ids[0] / "status.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    error = refusal(folder, [ids[0]])
+    assert str(path) in error.message and "crlscale run" in error.remedy
+    assert path.read_bytes() == content
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no cores")
+def test_exception_is_recorded_with_its_cause_and_the_claim_given_back(planned):
+    """A core that is not there: nothing that a check before the run would see."""
+    folder, ids = planned
+    command = ("run", folder, ids[0], "--json")
+    code, out, err = crlscale(*command, env={**os.environ, "CRLSCALE_CPUS": "99999"})
+    assert code == 1
+    assert "Traceback" in err  # for the log
+    found = status(folder, ids[0])
+    assert found["status"] == "failed" and found["ended"] >= found["started"]
+    assert found["cause"] == "OSError: [Errno 22] Invalid argument"
+    assert f"failed: {ids[0]} (OSError" in err
+    assert not (folder / "runs" / ids[0] / "claim.json").exists()
+    printed = json.loads(out)
+    assert (printed["schema"], printed["exit_code"]) == (1, 1)
+    assert [row["status"] for row in printed["rows"]] == ["failed"]
+
+
+# --- signals -------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "number, code", [(signal.SIGTERM, 75), (signal.SIGUSR2, 75), (signal.SIGINT, 130)]
+)
+def test_signal_is_noted_and_decides_the_exit_code(number, code):
+    before = signal.getsignal(number)
+    with StopRequest() as stop:
+        assert stop.wanted is None
+        os.kill(os.getpid(), number)
+        assert (stop.wanted, stop.exit_code) == (number, code)
+    assert signal.getsignal(number) is before
+
+
+def test_second_ctrl_c_does_not_wait():
+    with StopRequest(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_orphan_stops_as_if_told_but_a_signal_came_first():
+    with StopRequest() as stop:
+        stop.orphaned()
+        assert stop.exit_code == 75
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        stop.orphaned()
+        assert stop.exit_code == 130
+
+
+def test_the_host_is_in_the_record_of_who_runs(planned):
+    folder, ids = planned
+    record.claim(folder / "runs" / ids[0])
+    assert socket.gethostname() in refusal(folder, [ids[0]]).message
