@@ -55,7 +55,7 @@ def start(*arguments, **options) -> subprocess.Popen:
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
     """Exit code, stdout, stderr of a process, once it has ended."""
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=900)
     return process.returncode, out, err
 
 
@@ -64,7 +64,7 @@ def crlscale(*arguments, **options) -> tuple[int, str, str]:
     return finish(start(*arguments, **options))
 
 
-def wait_for(condition, seconds: float = 240.0):
+def wait_for(condition, seconds: float = 900.0):
     """What `condition()` returns once that is true; gives up only long after it must have come."""
     until = time.monotonic() + seconds
     while not (found := condition()):

@@ -9,7 +9,11 @@ import typer
 
 from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table, say
 
-app = typer.Typer(no_args_is_help=True, help="Plan and run a study; the same command again resumes it.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Plan and run a study; the same command again resumes it.",
+    epilog="Example: crlscale sweep depth --min 2 --max 64",
+)
 
 Levels = Annotated[str | None, typer.Option(help="Other levels, as 4,8,12.")]
 Env = Annotated[str | None, typer.Option(help="Task; see `crlscale envs`.")]
