@@ -30,9 +30,9 @@ def run(
     statuses = [read_status(folder / "runs" / run_id) for run_id in run_ids]
     if json:
         emit_json({"study": folder.name, "exit_code": code, "rows": statuses})
-    for status in statuses:
+    for run_id, status in zip(run_ids, statuses, strict=True):
         cause = f" ({status['cause']})" if status.get("cause") else ""
-        say(f"{status['status']}: {status.get('run_id')}{cause}")
+        say(f"{status['status']}: {run_id}{cause}")
     if launcher is not None:
         os._exit(code)  # jax and orbax threads may take seconds to end; everything is written
     return code
