@@ -68,8 +68,7 @@ def test_finished_runs_are_told_and_left(results, capsys):
     code, out, err = run(capsys, "run", "mine", *ids)
     assert (code, out) == (0, "")
     assert err == (
-        f"nothing to do: {ids[0]}, {ids[1]} finished already\n"
-        f"complete: {ids[0]}\ndiverged: {ids[1]}\n"
+        f"nothing to do: {ids[0]}, {ids[1]} finished already\ncomplete: {ids[0]}\ndiverged: {ids[1]}\n"
     )
     code, out, _ = run(capsys, "run", str(folder), *ids, "--json")  # a folder does as well
     data = json.loads(out)

@@ -166,7 +166,7 @@ def test_release_leaves_the_claim_of_another(tmp_path):
 
 def test_claim_below_a_file_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CrlscaleError, match="cannot write .*claim.json.*try: --results"):
+    with pytest.raises(CrlscaleError, match=r"cannot write .*claim\.json.*try: --results"):
         record.claim(tmp_path / "file" / "run")
     assert record.held(tmp_path / "file" / "run") is None
 
