@@ -21,7 +21,7 @@ LOCK = os.path.join(ROOT, "requirements.lock")
 STAMP = os.path.join(VENV, "crlscale-installed")
 SPACE_BYTES = 2 * 1000**3  # 1.2 GB installed, and the wheels beside it for a while
 
-QUICK = ["sweep", "depth", "--preset", "quick"]
+QUICK = ["sweep", "depth", "--preset", "quick", "--min", "2", "--max", "8", "--seeds", "5"]
 PLOT = ["plot", "critical-depth"]
 TESTS = ["-m", "slow or not slow", "-n", "2", "--dist", "worksteal"]
 

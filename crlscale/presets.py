@@ -27,7 +27,7 @@ PRESETS: dict[str, dict] = {
         "width": 16,
         "eval_episodes": 16,
     },
-    "quick": {**_LAPTOP, "env_steps": 200_000, "evaluations": 10},
+    "quick": {**_LAPTOP, "env_steps": 300_000, "evaluations": 10},
     "laptop": {**_LAPTOP, "env_steps": 500_000, "evaluations": 10},
     "paper": {
         "env_steps": 100_000_000,
