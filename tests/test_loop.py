@@ -234,6 +234,7 @@ def test_divergence_is_a_result(tmp_path, evaluations):
 
 
 # --- seeds together ------------------------------------------------------------------------
+@pytest.mark.slow
 def test_seeds_in_one_program_agree_with_single_runs(tmp_path, plain):
     """Also when the program stops and goes on: its checkpoint belongs to all its runs."""
     study, plan = tiny_study(tmp_path, seeds=2, execution=Execution(seeds_per_program=2))
@@ -257,6 +258,7 @@ def test_seeds_in_one_program_agree_with_single_runs(tmp_path, plain):
 
 
 # --- mazes ---------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_maze_run_records_every_goal_cell(tmp_path):
     study, plan = tiny_study(
         tmp_path, env="point_u_maze", evaluations=1, env_steps=320, episode_length=50, depth=2
