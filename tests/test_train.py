@@ -37,6 +37,7 @@ CONFIG = RunConfig(
 )
 PROGRAM, HYPER = split(CONFIG)
 NEVER = 2**31 - 1
+HEADS = ("mean", "log_std")
 
 
 def keys(*seeds):
@@ -189,11 +190,20 @@ def test_the_replay_holds_true_episodes(pair, begun):
     assert (tables[:, :4] == [25, 50, 75, 80]).all() and (tables[:, 4:] == 0).all()
 
 
-def test_every_action_has_a_noise_of_its_own(begun):
-    """trap 11: over all envs, steps and seeds no action comes twice."""
-    actions = np.asarray(begun[0].replay.rows.action[:, :40]).reshape(-1, 2)
-    assert len(np.unique(actions, axis=0)) == len(actions) == 2 * 40 * 16
-    assert np.abs(actions).max() <= 1
+def test_every_action_has_a_noise_of_its_own(pair, begun):
+    """trap 11: an actor that sees nothing shows its noise; over envs, steps, unrolls and seeds none
+    comes twice."""
+    state, tally = begun
+    heads = {name: jax.tree.map(jnp.zeros_like, state.agent.actor["params"][name]) for name in HEADS}
+    blind = {"params": {**state.agent.actor["params"], **heads}}
+    state = state._replace(agent=state.agent._replace(actor=blind))
+    state, _ = epoch(pair, state, tally, 2, 0)
+    actions = np.asarray(state.replay.rows.action[:, 40:60]).reshape(-1, 2)
+    noise = np.arctanh(actions.astype(np.float64)) / np.exp(-1.5)
+    assert len(np.unique(actions, axis=0)) == len(actions) == 2 * 20 * 16
+    assert len(np.unique(actions)) > 0.99 * actions.size
+    np.testing.assert_allclose(noise.mean(0), 0, atol=0.15)
+    np.testing.assert_allclose(noise.std(0), 1, atol=0.1)
 
 
 # --- tally ------------------------------------------------------------------------------
