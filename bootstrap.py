@@ -107,7 +107,7 @@ def install():
     elif os.path.exists(STAMP):
         os.remove(STAMP)
     say("installing the packages of requirements.lock into .venv (a few minutes the first time)")
-    pip(["install", "--require-hashes", "--only-binary", ":all:", "-r", LOCK])
+    pip(["install", "-q", "--require-hashes", "--only-binary", ":all:", "-r", LOCK])
     pip(["install", "--no-deps", "--no-build-isolation", "--no-index", "-q", "-e", ROOT])
     with open(STAMP + ".part", "w") as file:
         file.write(wanted)
