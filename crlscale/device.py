@@ -56,6 +56,9 @@ def versions() -> dict[str, str]:
 
 def peak_memory() -> int:
     """Peak resident memory of this process so far [bytes]."""
+    for line in _lines("/proc/self/status"):
+        if line.startswith("VmHWM:"):  # unlike ru_maxrss not inherited from the parent process
+            return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -66,14 +69,16 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _cpuinfo(key: str) -> str:
+def _lines(path: str) -> list[str]:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith(key):
-                return line.split(":", 1)[1].strip()
+        return Path(path).read_text().splitlines()
     except OSError:
-        pass
-    return ""
+        return []  # not a Linux
+
+
+def _cpuinfo(key: str) -> str:
+    found = [line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith(key)]
+    return found[0] if found else ""
 
 
 def _cpu_flags() -> list[str]:

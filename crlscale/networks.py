@@ -16,14 +16,35 @@ KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
 
 
+@jax.custom_vjp
+def mixed_matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x [..., in] times kernel [in, out] with bfloat16 inputs, accumulated and returned in float32;
+    so are both matmuls of its gradient."""
+    return _bfloat16_dot(x, kernel)
+
+
+def _mixed_forward(x, kernel):
+    return _bfloat16_dot(x, kernel), (x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16))
+
+
+def _mixed_backward(inputs, slope):
+    x, kernel = inputs
+    rows = x.reshape(-1, x.shape[-1]), slope.reshape(-1, slope.shape[-1])
+    return _bfloat16_dot(slope, kernel.T), _bfloat16_dot(rows[0].T, rows[1])
+
+
+mixed_matmul.defvjp(_mixed_forward, _mixed_backward)
+
+
+def _bfloat16_dot(x, y):
+    x, y = x.astype(jnp.bfloat16), y.astype(jnp.bfloat16)
+    return jnp.dot(x, y, preferred_element_type=jnp.float32)
+
+
 def _mixed_dot(x, kernel, dimension_numbers, precision=None, preferred_element_type=None):
-    """Matmul of bfloat16 inputs, accumulated and returned in float32."""
-    return jax.lax.dot_general(
-        x.astype(jnp.bfloat16),
-        kernel.astype(jnp.bfloat16),
-        dimension_numbers,
-        preferred_element_type=jnp.float32,
-    )
+    """What nn.Dense asks for: the last axis of x against the first of its kernel."""
+    assert dimension_numbers == (((x.ndim - 1,), (0,)), ((), ())), dimension_numbers
+    return mixed_matmul(x, kernel)
 
 
 def dense(features: int, precision: str, name: str | None = None) -> nn.Dense:

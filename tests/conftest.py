@@ -6,6 +6,7 @@ This file does not import jax, so tests that do not need it stay quick.
 
 import os
 import shutil
+import signal
 import tempfile
 
 import hypothesis
@@ -17,6 +18,10 @@ os.environ.update(STRICT)
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # two workers may share one GPU
 for variable in ("CRLSCALE_RESULTS", "FORCE_COLOR"):
     os.environ.pop(variable, None)
+
+# A shell's background job ignores Ctrl-C and hands that on to the processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 if not IS_WORKER:  # workers inherit the folder, so one compiles for all
