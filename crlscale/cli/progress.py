@@ -87,8 +87,10 @@ class _Lines:
 
     def __call__(self, progress: Progress) -> None:
         now = {run_id: status["status"] for run_id, status in progress.statuses.items()}
+        if self.seen is None:  # what has ended before is no news; what runs by now has just begun
+            self.seen = {run_id: word for run_id, word in now.items() if word != "running"}
         for run_id, word in now.items():
-            if self.seen is not None and self.seen.get(run_id) != word and word != "planned":
+            if self.seen.get(run_id) != word and word != "planned":
                 status = progress.statuses[run_id]
                 score = status.get("time_at_goal")
                 at_goal = "" if score is None or word == "running" else f", time at goal {score:.1f}"
