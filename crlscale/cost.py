@@ -4,6 +4,7 @@ Counts are exact and follow crlscale.networks; a test compares them with the arr
 S state, A action, G goal, R representation, W width, D depth, B batch.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -155,11 +156,9 @@ def _rate(rows: int, width: int) -> float:
     key = f"{rows}x{width}"
     if key not in known:
         known[key] = _measure_rate(rows, width)
-        try:
+        with contextlib.suppress(OSError):  # without the file the next plan measures again
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(known))
-        except OSError:
-            pass  # a cache that cannot be written costs a tenth of a second at the next plan
     return known[key]
 
 
