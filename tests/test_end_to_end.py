@@ -39,7 +39,10 @@ def test_sweep_shows_plan_progress_table_and_what_to_type_next(job):
         assert f"complete: depth {depth}, seed 0, time at goal " in err
     assert "3 of 3 runs done" in err
     assert "\x1b" not in out + err
-    assert max(map(len, out.splitlines())) <= 80
+    figures = [line for line in out.splitlines() if line.endswith((".png", ".svg"))]
+    assert [Path(line).stem for line in figures] == ["critical-depth"] * 2  # whole, to be copied
+    assert all(Path(line).stat().st_size > 1000 for line in figures)
+    assert max(len(line) for line in out.splitlines() if line not in figures) <= 80
     assert "Traceback" not in err and "Warning" not in err
 
 

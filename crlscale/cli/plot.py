@@ -28,23 +28,11 @@ def critical_depth(
     json: Json = False,
 ) -> None:
     """Score over depth: every seed, the IQM with its interval, and the critical depth."""
-    import numpy as np
-
-    from crlscale.analysis.critical_depth import critical_depths
-    from crlscale.figures.critical_depth import draw_critical_depth
-    from crlscale.figures.style import save
     from crlscale.report.findings import critical_depth_record, critical_depth_table
-    from crlscale.score import load_scores
     from crlscale.study import find_study
 
     folder = find_study(results, study, axis=None if study else "depth")
-    found = critical_depths(load_scores(folder), np.random.default_rng(0))
-    out = out or folder / "figures"
-    files = []
-    for result in found:
-        held = [f"{axis}-{level}" for axis, level in result.fixed.items()]
-        stem = "-".join(["critical-depth", *held])
-        files += save(draw_critical_depth(result), out, stem)
+    found, files = draw_critical_depths(folder, out or folder / "figures")
     if json:
         rows = [critical_depth_record(result) for result in found]
         emit_json({"study": folder.name, "rows": rows, "files": files})
@@ -53,6 +41,23 @@ def critical_depth(
         print_table(*critical_depth_table(result))
         print(textwrap.fill(result.sentence, 80))
     _say_files(files, f"crlscale plot learning-curves {folder.name}", results)
+
+
+def draw_critical_depths(folder: Path, out: Path):
+    """Results of a study with a depth axis, and the files their figures were written to."""
+    import numpy as np
+
+    from crlscale.analysis.critical_depth import critical_depths
+    from crlscale.figures.critical_depth import draw_critical_depth
+    from crlscale.figures.style import save
+    from crlscale.score import load_scores
+
+    found = critical_depths(load_scores(folder), np.random.default_rng(0))
+    files = []
+    for result in found:
+        held = [f"{axis}-{level}" for axis, level in result.fixed.items()]
+        files += save(draw_critical_depth(result), out, "-".join(["critical-depth", *held]))
+    return found, files
 
 
 @app.command("learning-curves", epilog="Example: crlscale plot learning-curves --out figures")

@@ -1,6 +1,7 @@
 """`crlscale sweep`: plan a study, run it, resume it, show its table."""
 
 import inspect
+import textwrap
 from functools import wraps
 from pathlib import Path
 from typing import Annotated
@@ -156,11 +157,12 @@ def _run(plan: dict, *, dry_run: bool, jobs: int | None, results: Path, json: bo
         return 0
     folder, study = register_study(results, study)
     code = 0
-    if say_finished_share(study, folder):
+    unfinished = say_finished_share(study, folder)
+    if unfinished:
         code = _launch(folder, study, data["jobs"])
     else:
         say("nothing to run: the study is finished")
-    _show(folder, study, code, json)
+    _show(folder, study, code, unfinished > 0, json)
     return code
 
 
@@ -209,15 +211,20 @@ def _launch(folder: Path, study, jobs: int) -> int:
         return LocalLauncher(folder, study, jobs, report).run()
 
 
-def _show(folder: Path, study, code: int, json: bool) -> None:
-    """The table of the study as far as it is, and what to type next."""
+def _show(folder: Path, study, code: int, ran: bool, json: bool) -> None:
+    """The table of the study as far as it is, its figure if it has just been finished, and what to
+    type next."""
     from crlscale.report.table import study_table
 
     columns, rows, records = study_table(folder)
+    found, files = _draw(folder, study) if ran and code == 0 else ([], [])
     if json:
-        emit_json({"study": study.name, "folder": str(folder), "exit_code": code, "rows": records})
+        data = {"study": study.name, "folder": str(folder), "exit_code": code, "rows": records}
+        emit_json({**data, "files": files})
     else:
         print_table(f"{study.name}: time at goal", columns, rows)
+        for text in [result.sentence for result in found] + files:
+            print(textwrap.fill(str(text), 80, break_long_words=False, break_on_hyphens=False))
     where = "" if folder.parent == DEFAULT_RESULTS else f" --results {folder.parent}"
     if code in (75, 130):
         say("stopped; what was measured is saved. The same command again goes on from there")
@@ -227,8 +234,12 @@ def _show(folder: Path, study, code: int, json: bool) -> None:
             " the same command tries them again"
         )
     if not code:
-        say(f"next: crlscale plot {_plot_of(study)} {study.name}{where}")
+        plot = "critical-depth" if list(study.axes) == ["depth"] and not found else "learning-curves"
+        say(f"next: crlscale plot {plot} {study.name}{where}")
 
 
-def _plot_of(study) -> str:
-    return "critical-depth" if list(study.axes) == ["depth"] else "learning-curves"
+def _draw(folder: Path, study) -> tuple[list, list]:
+    """The critical depths of a study with a depth axis, and the files of their figures."""
+    from crlscale.cli.plot import draw_critical_depths
+
+    return draw_critical_depths(folder, folder / "figures") if "depth" in study.axes else ([], [])
