@@ -201,18 +201,3 @@ def _trunk_parameters(inputs: int, depth: int, width: int) -> int:
 def _forward(config: RunConfig, inputs: int, depth: int, outputs: int) -> float:
     """FLOPs of one network for one row."""
     return 2.0 * config.width * (inputs + depth * config.width + outputs)
-
-
-__all__ = [
-    "Cost",
-    "actor_parameters",
-    "cost",
-    "critic_parameters",
-    "free_memory",
-    "memory_bytes",
-    "replay_bytes",
-    "run_seconds",
-    "train_flops",
-    "update_flops",
-    "update_seconds",
-]

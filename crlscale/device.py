@@ -22,7 +22,7 @@ def cache_folder() -> Path:
 def prepare(threads: int) -> None:
     """Set XLA up for `threads` cores; call before jax is imported.
 
-    A launcher names the cores in CRLSCALE_CPUS. Wide vectors make small networks 1.2 to 1.4 times
+    A launcher names the cores in CRLSCALE_CPUS. Wide vectors make small networks 1.1 to 1.3 times
     faster where the processor has AVX-512 (docs/performance.md)."""
     cpus = os.environ.get("CRLSCALE_CPUS")
     if hasattr(os, "sched_setaffinity"):

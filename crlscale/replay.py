@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from crlscale.envs.episode import RUNNING, Step
+from crlscale.envs.episode import Step
 
 CUT = 3  # the hindsight window ended before the trajectory did; follows FAILURE and TIME_LIMIT
 
@@ -99,6 +99,3 @@ def sample(
         left=left,
         ending=jnp.where(left < end - row, CUT, last_ending).astype(jnp.int8),
     )
-
-
-__all__ = ["CUT", "RUNNING", "Batch", "Replay", "empty", "hindsight_steps", "insert", "sample"]
