@@ -3,7 +3,6 @@
 Exit codes: 0 finished (complete or diverged), 1 failed, 75 stopped and resumable, 130 Ctrl-C.
 """
 
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -11,40 +10,11 @@ from pathlib import Path
 from crlscale import device
 from crlscale.errors import CrlscaleError
 from crlscale.record import FINISHED, Heartbeat, RunRecord, claim, read_status, release
+from crlscale.stop import StopRequest
 from crlscale.store import write_json
 from crlscale.study import Study, load_study
 
-EXIT_FAILED, EXIT_STOPPED, EXIT_INTERRUPTED = 1, 75, 130
-
-
-class StopRequest:
-    """Catches SIGINT, SIGTERM and SIGUSR2; the loop asks `wanted` at every chunk boundary."""
-
-    def __init__(self):
-        self.wanted: int | None = None
-
-    def __enter__(self):
-        names = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
-        self._before = {number: signal.signal(number, self._note) for number in names}
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number, _frame) -> None:
-        if self.wanted is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt  # the second Ctrl-C does not wait
-        self.wanted = number
-
-    def orphaned(self) -> None:
-        """The launcher is gone: stop as if it had said so."""
-        if self.wanted is None:
-            self.wanted = signal.SIGTERM
-
-    @property
-    def exit_code(self) -> int:
-        return EXIT_INTERRUPTED if self.wanted == signal.SIGINT else EXIT_STOPPED
+EXIT_FAILED = 1
 
 
 def run_group(folder: Path, run_ids: list[str], launcher: int | None = None) -> int:

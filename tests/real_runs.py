@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -48,14 +49,24 @@ def tiny_sweep(*more: str) -> list[str]:
 
 def start(*arguments, **options) -> subprocess.Popen:
     """`crlscale ARGUMENTS` in a process of its own, with what it says as text."""
-    command = [sys.executable, "-m", "crlscale", *map(str, arguments)]
+    return start_python("-m", "crlscale", *map(str, arguments), **options)
+
+
+def start_python(*arguments: str, **options) -> subprocess.Popen:
+    """A Python with these arguments, which tells where it stands if it has to be aborted."""
+    command = [sys.executable, "-X", "faulthandler", *arguments]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, **options)
 
 
-def finish(process: subprocess.Popen) -> tuple[int, str, str]:
-    """Exit code, stdout, stderr of a process, once it has ended."""
-    out, err = process.communicate(timeout=900)
+def finish(process: subprocess.Popen, seconds: float = 300.0) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr of a process, once it has ended; one that hangs is aborted."""
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        out, err = process.communicate(timeout=30)
+        pytest.fail(f"{process.args} hung for {seconds:.0f} s; it said\n{out}\n{err}")
     return process.returncode, out, err
 
 
@@ -64,7 +75,7 @@ def crlscale(*arguments, **options) -> tuple[int, str, str]:
     return finish(start(*arguments, **options))
 
 
-def wait_for(condition, seconds: float = 900.0):
+def wait_for(condition, seconds: float = 300.0):
     """What `condition()` returns once that is true; gives up only long after it must have come."""
     until = time.monotonic() + seconds
     while not (found := condition()):

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import psutil
@@ -15,6 +13,7 @@ from real_runs import (
     read_only,
     snapshot,
     start,
+    start_python,
     status,
     statuses,
     tiny_study,
@@ -167,11 +166,12 @@ def test_sigterm_is_passed_on_and_stops_the_launcher(planned):
         f"f = {str(folder)!r}; s = load_study(f);"
         "sys.exit(LocalLauncher(f, s, 1, lambda p: print(p.running, flush=True)).run())"
     )
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
-    process.stdout.readline()
+    process = start_python("-c", program)
+    while "[]" in process.stdout.readline():  # until a run has been started
+        pass
     process.send_signal(signal.SIGTERM)
-    process.communicate()
-    assert process.returncode == 75
+    code, _, err = finish(process)
+    assert code == 75, err
     assert set(statuses(folder).values()) <= {"planned", "stopped"}
     assert not running(folder)
 

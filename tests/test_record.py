@@ -1,5 +1,6 @@
 """Claims, heartbeats and status of a run: of many processes exactly one gets it."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from real_runs import wait_for
 
 from crlscale import record
 from crlscale.errors import CrlscaleError
@@ -30,15 +32,23 @@ def leave_claim(run: Path, content: dict | str, age: float = 0.0) -> Path:
     return path
 
 
-def wait_for(condition, seconds=60.0):
-    """Until `condition()` is true; gives up only long after it must have come."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
 # --- one of many ---------------------------------------------------------------------------
+@contextlib.contextmanager
+def started(processes):
+    """The processes at work; afterwards all have ended, killed if they would not."""
+    processes = list(processes)
+    for process in processes:
+        process.start()
+    try:
+        yield processes
+        for process in processes:
+            process.join(timeout=120)
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
 def race(folder, barrier, mine):
     """Claim run after run, each at the same moment as the others; then live until all are done."""
     for index in range(TRIES):
@@ -56,16 +66,14 @@ def test_of_racing_processes_exactly_one_gets_each_run(tmp_path, found):
             leave_claim(tmp_path / str(index), found)
     spawn = multiprocessing.get_context("spawn")
     barrier, mine = spawn.Barrier(3), spawn.Queue()
-    racers = [spawn.Process(target=race, args=(tmp_path, barrier, mine)) for _ in range(3)]
-    for racer in racers:
-        racer.start()
     claims, ended = [], 0
-    while ended < len(racers):
-        got = mine.get(timeout=120)
-        ended += got is None
-        claims += [] if got is None else [got]
-    for racer in racers:
-        racer.join()
+    with started(
+        spawn.Process(target=race, args=(tmp_path, barrier, mine)) for _ in range(3)
+    ) as racers:
+        while ended < len(racers):
+            got = mine.get(timeout=120)
+            ended += got is None
+            claims += [] if got is None else [got]
     assert sorted(index for index, _ in claims) == list(range(TRIES))
     assert len({pid for _, pid in claims}) > 1  # it was a race
     for index, pid in claims:
@@ -87,11 +95,8 @@ def test_a_claim_that_is_given_back_is_free_for_one(tmp_path):
     run = tmp_path / "run"
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(2)
-    racers = [spawn.Process(target=give_and_take, args=(run, barrier)) for _ in range(2)]
-    for racer in racers:
-        racer.start()
-    for racer in racers:
-        racer.join()
+    with started(spawn.Process(target=give_and_take, args=(run, barrier)) for _ in range(2)) as racers:
+        pass
     assert [racer.exitcode for racer in racers] == [0, 0]
     assert not (run / "claim.json").exists()
 

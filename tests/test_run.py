@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import os
-import signal
 import socket
 
 import pytest
@@ -12,7 +11,7 @@ from simulated import flat, write_study
 
 from crlscale import record
 from crlscale.errors import CrlscaleError
-from crlscale.run import StopRequest, run_group
+from crlscale.run import run_group
 
 
 def refusal(*arguments) -> CrlscaleError:
@@ -138,35 +137,6 @@ def test_exception_is_recorded_with_its_cause_and_the_claim_given_back(planned):
     printed = json.loads(out)
     assert (printed["schema"], printed["exit_code"]) == (1, 1)
     assert [row["status"] for row in printed["rows"]] == ["failed"]
-
-
-# --- signals -------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "number, code", [(signal.SIGTERM, 75), (signal.SIGUSR2, 75), (signal.SIGINT, 130)]
-)
-def test_signal_is_noted_and_decides_the_exit_code(number, code):
-    before = signal.getsignal(number)
-    with StopRequest() as stop:
-        assert stop.wanted is None
-        os.kill(os.getpid(), number)
-        assert (stop.wanted, stop.exit_code) == (number, code)
-    assert signal.getsignal(number) is before
-
-
-def test_second_ctrl_c_does_not_wait():
-    with StopRequest(), pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-
-
-def test_orphan_stops_as_if_told_but_a_signal_came_first():
-    with StopRequest() as stop:
-        stop.orphaned()
-        assert stop.exit_code == 75
-    with StopRequest() as stop:
-        os.kill(os.getpid(), signal.SIGINT)
-        stop.orphaned()
-        assert stop.exit_code == 130
 
 
 def test_the_host_is_in_the_record_of_who_runs(planned):

@@ -79,26 +79,29 @@ def _table(study: Study, progress: Progress, remaining: _Remaining):
 
 
 class _Lines:
-    """For logs and pipes: a line when a run starts and when it ends."""
+    """For logs and pipes: a line when a run starts and when it ends. The first call tells how
+    things stood before anything was started: that is no news."""
 
     def __init__(self, study: Study, remaining: _Remaining):
         self.study, self.remaining = study, remaining
-        self.seen: dict[str, str] | None = None
+        self.seen: dict[str, tuple] | None = None
 
     def __call__(self, progress: Progress) -> None:
-        now = {run_id: status["status"] for run_id, status in progress.statuses.items()}
-        if self.seen is None:  # what has ended before is no news; what runs by now has just begun
-            self.seen = {run_id: word for run_id, word in now.items() if word != "running"}
-        for run_id, word in now.items():
-            if self.seen.get(run_id) != word and word != "planned":
-                status = progress.statuses[run_id]
-                score = status.get("time_at_goal")
-                at_goal = "" if score is None or word == "running" else f", time at goal {score:.1f}"
-                cause = f" ({status['cause']})" if status.get("cause") else ""
-                say(f"{word}: {_label(self.study, run_id)}{at_goal}{cause}")
-                if word in FINISHED:
-                    say(_headline(progress, self.remaining))
+        # with the time of its end: a failed run that fails again between two looks is news too
+        now = {i: (status["status"], status.get("ended")) for i, status in progress.statuses.items()}
+        for run_id, state in now.items() if self.seen is not None else ():
+            if self.seen[run_id] != state and state[0] != "planned":
+                self._say(run_id, progress)
         self.seen = now
+
+    def _say(self, run_id: str, progress: Progress) -> None:
+        status = progress.statuses[run_id]
+        word, score = status["status"], status.get("time_at_goal")
+        at_goal = "" if score is None or word == "running" else f", time at goal {score:.1f}"
+        cause = f" ({status['cause']})" if status.get("cause") else ""
+        say(f"{word}: {_label(self.study, run_id)}{at_goal}{cause}")
+        if word in FINISHED:
+            say(_headline(progress, self.remaining))
 
 
 def _label(study: Study, run_id: str) -> str:

@@ -19,6 +19,7 @@ from crlscale.cost import free_memory, memory_bytes, run_seconds
 from crlscale.errors import CrlscaleError
 from crlscale.files import unwritable
 from crlscale.record import FINISHED, held, read_status, record_failure
+from crlscale.stop import EXIT_STOPPED, StopRequest
 from crlscale.study import Study
 
 POLL_SECONDS = 0.5
@@ -84,23 +85,21 @@ class LocalLauncher:
 
     def run(self) -> int:
         """Until every run has ended; 0 if all finished, 1 if some failed, 75 or 130 if stopped."""
-        before = signal.signal(signal.SIGTERM, _raise_terminated)
-        try:
-            while self.queue or self.workers:
-                self._start_some()
-                self._wait()
-        except KeyboardInterrupt:
-            return self._stop(130)
-        except _Terminated:
-            return self._stop(75)
-        except BaseException:
-            self._stop(1)
-            raise
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        self.report(self.progress)  # as it stands before anything is started
+        with StopRequest(patient=True) as stop:
+            try:
+                while self.queue or self.workers:
+                    if stop.wanted is not None:
+                        return self._stop(stop)
+                    self._start_some()
+                    self._wait()
+            except BaseException:
+                stop.wanted = stop.wanted or signal.SIGTERM
+                self._stop(stop)
+                raise
         if self.progress.count("failed"):
             return 1
-        return 75 if self.progress.count("stopped") else 0
+        return EXIT_STOPPED if self.progress.count("stopped") else 0
 
     # --- one turn ---------------------------------------------------------------------------
     def _start_some(self) -> None:
@@ -172,21 +171,18 @@ class LocalLauncher:
         self.report(progress)
 
     # --- stopping -----------------------------------------------------------------------------
-    def _stop(self, code: int) -> int:
+    def _stop(self, stop: StopRequest) -> int:
         """Ask every process to save and stop, wait for them; on a second Ctrl-C kill them."""
         self.progress.stopping = True
-        number = signal.SIGTERM if code == 75 else signal.SIGINT
-        try:
-            for worker in self.workers:
-                worker.process.send_signal(number)
-            while any(worker.process.poll() is None for worker in self.workers):
-                time.sleep(POLL_SECONDS)
-                self._refresh()
-        except (KeyboardInterrupt, _Terminated):
-            for worker in self.workers:
-                worker.process.kill()
-                worker.process.wait()
-        return code
+        for worker in self.workers:
+            worker.process.send_signal(stop.wanted)
+        while any(worker.process.poll() is None for worker in self.workers) and not stop.insisted:
+            time.sleep(POLL_SECONDS)
+            self._refresh()
+        for worker in self.workers:
+            worker.process.kill()
+            worker.process.wait()
+        return stop.exit_code
 
     # --- the folder -----------------------------------------------------------------------------
     def _run_folder(self, run_id: str) -> Path:
@@ -210,11 +206,3 @@ class LocalLauncher:
         text = (self._run_folder(group[0]) / "log.txt").read_bytes()[-2000:].decode(errors="replace")
         lines = [line for line in text.splitlines() if line.strip()]
         return lines[-1][:300] if lines else "no output"
-
-
-class _Terminated(BaseException):
-    pass
-
-
-def _raise_terminated(_number, _frame):
-    raise _Terminated
