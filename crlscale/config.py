@@ -4,12 +4,14 @@ import difflib
 import hashlib
 import json
 import math
+from dataclasses import fields
 from functools import cached_property
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from crlscale.envs.registry import TaskSpec, task_spec
+from crlscale.envs.registry import task_spec
+from crlscale.envs.spec import Options, TaskSpec
 from crlscale.errors import CrlscaleError
 
 DEFAULT_ENV = "chain_8"
@@ -30,6 +32,32 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     env: str = Field(DEFAULT_ENV, description="task, as `crlscale envs` lists it")
+    maze: str | None = Field(
+        None, description="layout of your own for point_maze, ant_maze, humanoid_maze; rows by blanks"
+    )
+    backend: str | None = Field(None, description="physics engine of brax; null = the task's")
+    friction: float | None = Field(
+        None, ge=0, description="sliding friction of floor and robot; null = the task's"
+    )
+    success: Literal["easy", "standard", "hard"] = Field(
+        "standard", description="which success radius of the task"
+    )
+    goals: Literal["task", "single"] = Field(
+        "task", description="commanded goals: the task's, or one fixed goal"
+    )
+    stitch: int | None = positive(
+        "train on starts and goals at most so many cells apart, the others are far; null = off", None
+    )
+    protocol: Literal["corrected", "legacy"] = Field(
+        "corrected", description="what reset, goal_in_state, time_step and goal_set are if not given"
+    )
+    reset: Literal["episode", "frozen"] | None = Field(
+        None, description="start and goal: new at each episode, or for each env the first for ever"
+    )
+    goal_in_state: bool | None = Field(None, description="whether the state holds the commanded goal")
+    time_step: Literal["task", "published"] | None = Field(
+        None, description="sub-step of the physics: as meant, or as the published code really ran"
+    )
     seed: int = Field(0, ge=0, le=INT32_MAX, description="root of every random key of the run")
 
     depth: int = positive("Dense layers inside the residual trunk of each network", 4)
@@ -73,22 +101,23 @@ class RunConfig(BaseModel):
     logsumexp_penalty: float = Field(0.1, ge=0, description="weight of the squared logsumexp")
     target_entropy: float = Field(-0.5, description="wanted policy entropy per action dimension [nat]")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _complete(cls, settings):
+    @model_validator(mode="after")
+    def _complete(self):
         """Fill in what the task decides, so that a saved config does not change with the task."""
-        if not isinstance(settings, dict) or not isinstance(settings.get("env", DEFAULT_ENV), str):
-            return settings
-        task = task_spec(settings.get("env", DEFAULT_ENV))
-        filled = {
-            "discount": task.discount,
-            "episode_length": task.episode_length,
-            "goal_set": task.goal_sets[0],
-        }
-        given = {
-            key: value for key, value in settings.items() if value is not None or key not in filled
-        }
-        return {**filled, **given}
+        legacy = self.protocol == "legacy"
+        plain = task_spec(self.env, Options(maze=self.maze))
+        self._fill("reset", "frozen" if legacy else "episode")
+        self._fill("goal_in_state", legacy and plain.legacy_in_state)
+        self._fill("time_step", "published" if legacy and plain.legacy_time_step else "task")
+        self._fill("backend", plain.engine.backend if plain.engine else None)
+        self._fill("discount", plain.discount)
+        self._fill("episode_length", plain.episode_length)
+        self._fill("goal_set", self.task.goal_sets[0])
+        return self
+
+    def _fill(self, field: str, value: object) -> None:
+        if getattr(self, field) is None:
+            object.__setattr__(self, field, value)
 
     @model_validator(mode="after")
     def _check(self):
@@ -118,7 +147,8 @@ class RunConfig(BaseModel):
     # --- what follows -------------------------------------------------------------------
     @cached_property
     def task(self) -> TaskSpec:
-        return task_spec(self.env)
+        options = {key: getattr(self, key) for key in _OPTIONS}
+        return task_spec(self.env, Options(**options))
 
     @property
     def actor_layers(self) -> int:
@@ -181,7 +211,28 @@ class RunConfig(BaseModel):
         if self.actor_layers != self.critic_layers:
             depth = f"a{self.actor_layers}-c{self.critic_layers}"
         name = f"{self.env}-{depth}-w{self.width}-b{self.batch_size}-s{self.seed}"
-        return f"{name}-{short_hash(self.model_dump())}"
+        return f"{name}-{short_hash(self.identity())}"
+
+    def identity(self) -> dict:
+        """What tells this config from others. Fields that came after the first studies count only where
+        they change something, so that a study keeps its name and its runs their ids."""
+        plain = task_spec(self.env, Options(maze=self.maze))
+        later = {
+            **{key: RunConfig.model_fields[key].default for key in _LATER},
+            "backend": plain.engine.backend if plain.engine else None,
+            "reset": "episode",
+            "goal_in_state": False,
+            "time_step": "task",
+        }
+        return {
+            key: value
+            for key, value in self.model_dump().items()
+            if key not in later or value != later[key]
+        }
+
+
+_OPTIONS = tuple(field.name for field in fields(Options))
+_LATER = (*_OPTIONS, "protocol", "reset")
 
 
 def short_hash(data: object) -> str:

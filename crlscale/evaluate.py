@@ -25,17 +25,12 @@ class Outcome(NamedTuple):
 def rollout(
     env: GoalEnv, policy: Callable[[jax.Array], jax.Array], rng: jax.Array, episodes: int, steps: int
 ) -> Outcome:
-    """One episode of T = `steps` for each of M = `episodes` goals. Consumes `rng`.
+    """One episode of T = `steps` for each of M = `episodes`. Consumes `rng`.
 
-    With goal cells, episode i commands cell i % cells, so M should be a multiple of their number;
-    otherwise goals are drawn as in training. A failing step is not counted as at the goal."""
-    goal_key, start_key = jax.random.split(rng)
-    cells = env.goal_cells()
-    if cells is None:
-        goals = jax.vmap(env.sample_goal)(jax.random.split(goal_key, episodes))
-    else:
-        goals = cells[jnp.arange(episodes) % len(cells)]
-    start = jax.vmap(env.start)(jax.random.split(start_key, episodes), goals)
+    Episode i starts as case i % cases of the task, so M should be a multiple of their number; without
+    cases as in training. A failing step is not counted as at the goal."""
+    case = jnp.arange(episodes, dtype=jnp.int32) % (env.spec.goal_cells or episodes)
+    start = jax.vmap(env.start_case)(jax.random.split(rng, episodes), case)
     zeros = jnp.zeros(episodes, jnp.int32)
 
     def step(carry, index):
@@ -72,7 +67,7 @@ def summarise(outcome: Outcome, cells: int | None, far: np.ndarray | None) -> di
 
 
 def per_cell(outcome: Outcome, cells: int) -> list[dict[str, float | None]]:
-    """One record for each goal cell, in the order of `GoalEnv.goal_cells`."""
+    """One record for each goal cell, in the order of `TaskSpec.cases`."""
     of_episode = np.arange(len(outcome.survival)) % cells
     records = []
     for cell in range(cells):

@@ -12,7 +12,7 @@ import crlscale
 from crlscale import checkpoint, device, evaluate
 from crlscale.checkpoint import Position
 from crlscale.config import RunConfig
-from crlscale.envs.registry import goal_maze
+from crlscale.envs.mazes import Case
 from crlscale.program import split
 from crlscale.record import RunRecord
 from crlscale.store import read_run_goals, read_run_metrics, write_goals, write_metrics
@@ -222,20 +222,13 @@ class ProgramLoop:
         }
 
     def _add_outcome(self, index: int, row: dict, outcome: evaluate.Outcome, at: "At") -> None:
-        cells = self.config.task.goal_cells
-        maze = goal_maze(self.config.env)
-        row |= evaluate.summarise(outcome, cells, None if maze is None else maze.far)
-        if maze is not None:
-            common = {
-                "run_id": row["run_id"],
-                "evaluation": at.evaluation,
-                "env_steps": row["env_steps"],
-            }
-            for record, (line, column), far in zip(
-                evaluate.per_cell(outcome, cells), maze.goals.tolist(), maze.far.tolist(), strict=True
-            ):
-                place = {"row": line, "column": column, "far": far}
-                self.goals[index].append({**common, **place, **record})
+        cases = self.config.task.cases
+        far = None if cases is None else np.array([case.far for case in cases])
+        row |= evaluate.summarise(outcome, self.config.task.goal_cells, far)
+        common = {"run_id": row["run_id"], "evaluation": at.evaluation, "env_steps": row["env_steps"]}
+        measured = [] if cases is None else evaluate.per_cell(outcome, len(cases))
+        for case, record in zip(cases or (), measured, strict=True):
+            self.goals[index].append({**common, **_place(case), **record})
 
     def _write(self, index: int) -> None:
         row, config = self.metrics[index][-1], self.configs[index]
@@ -272,6 +265,18 @@ class At(NamedTuple):
     def after(self, phases: int, seconds: float) -> "At":
         times = (self.train_seconds + seconds, self.epoch_seconds + seconds)
         return At(self.evaluation, self.phases + phases, *times)
+
+
+def _place(case: Case) -> dict:
+    start_row, start_column = case.start or (None, None)
+    return {
+        "row": case.row,
+        "column": case.column,
+        "far": case.far,
+        "start_row": start_row,
+        "start_column": start_column,
+        "apart": case.apart,
+    }
 
 
 def _until(rows: list[dict], evaluation: int) -> list[dict]:

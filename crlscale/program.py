@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from crlscale.config import RunConfig
+from crlscale.envs.spec import TaskSpec
 
 NO_WINDOW = np.iinfo(np.int32).max
 
@@ -16,7 +17,8 @@ NO_WINDOW = np.iinfo(np.int32).max
 class Program:
     """Static settings: runs with equal Programs share one compiled program."""
 
-    env: str
+    task: TaskSpec
+    reset: str
     actor_depth: int
     critic_depth: int
     width: int
@@ -47,7 +49,8 @@ class Hyper(NamedTuple):
 def split(config: RunConfig) -> tuple[Program, Hyper]:
     """The static and the traced part of a config. The seed is in neither: it is the key of `init`."""
     program = Program(
-        env=config.env,
+        task=config.task,
+        reset=config.reset,
         actor_depth=config.actor_layers,
         critic_depth=config.critic_layers,
         width=config.width,

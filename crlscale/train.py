@@ -109,7 +109,7 @@ class _Kernel:
 
     def __init__(self, program: Program):
         self.program = program
-        self.env = make_env(program.env)
+        self.env = make_env(program.task)
         self.sizes = self.env.spec
         self.nets = crl.networks(program, self.sizes.action_size)
 

@@ -5,11 +5,12 @@ import jax.numpy as jnp
 from brax.envs.base import State
 
 from crlscale.envs.goal_env import GoalEnv
-from crlscale.envs.registry import TaskSpec
+from crlscale.envs.spec import TaskSpec
 
 TURN = 0.15  # radians that a full action turns a joint in one step
 START_SPREAD = jnp.pi / 2  # joint angles at the start, uniform in +- this
 GOAL_RADIUS = 0.9  # goals are uniform in a disc of this radius [arm lengths]
+SINGLE_GOAL = 0.6  # along y, the one goal of `goals="single"` [arm lengths]
 
 
 class Chain(GoalEnv):
@@ -24,6 +25,8 @@ class Chain(GoalEnv):
         self.links = spec.action_size
 
     def sample_goal(self, rng: jax.Array) -> jax.Array:
+        if self.spec.options.goals == "single":
+            return jnp.array([0.0, SINGLE_GOAL])
         radius_key, angle_key = jax.random.split(rng)
         radius = GOAL_RADIUS * jnp.sqrt(jax.random.uniform(radius_key))
         angle = jax.random.uniform(angle_key, maxval=2 * jnp.pi)
@@ -35,7 +38,7 @@ class Chain(GoalEnv):
 
     def step(self, state: State, action: jax.Array) -> State:
         turned = state.pipeline_state + TURN * jnp.clip(action, -1.0, 1.0)
-        return self._state(jnp.mod(turned + jnp.pi, 2 * jnp.pi) - jnp.pi, state.obs[2 * self.links :])
+        return self._state(jnp.mod(turned + jnp.pi, 2 * jnp.pi) - jnp.pi, self._goal(state))
 
     def achieved(self, state: State) -> jax.Array:
         headings = jnp.cumsum(state.pipeline_state, axis=-1)

@@ -10,16 +10,16 @@ import jax
 import jax.numpy as jnp
 from brax.envs.base import Env, State
 
-from crlscale.envs.registry import TaskSpec
+from crlscale.envs.spec import TaskSpec
 
 
 class GoalEnv(Env):
     """A goal-reaching task without reward shaping.
 
-    `obs` is concat(state [S], commanded goal [G]); the state alone never contains the goal.
-    `reward` is 1 inside the success radius, else 0. `done` is 1 at a failure only: the time
-    limit belongs to the episode, not to the physics (crlscale.envs.episode).
-    `metrics` and `info` stay empty.
+    `obs` is concat(state [S], commanded goal [G]); the state alone does not contain the goal, unless
+    `spec.options.goal_in_state` asks for it, as some published versions do. `reward` is 1 inside the
+    success radius, else 0. `done` is 1 at a failure only: the time limit belongs to the episode, not
+    to the physics (crlscale.envs.episode). `metrics` and `info` stay empty.
     """
 
     spec: TaskSpec
@@ -40,12 +40,14 @@ class GoalEnv(Env):
     def distance(self, achieved: jax.Array, goal: jax.Array) -> jax.Array:
         """Distance in the unit of the success radius, between goals [..., G] -> [...]."""
 
-    def goal_cells(self) -> jax.Array | None:
-        """The distinct commanded goals [cells, G] in the maze's order; None for a continuum."""
-        return None
+    def start_case(self, rng: jax.Array, index: jax.Array) -> State:
+        """A fresh start of evaluation case `index` of `spec.cases`, or of an episode as in training
+        where the task has no cases. Consumes `rng`."""
+        return self.reset(rng)
 
     # --- brax's interface ---------------------------------------------------------------
     def reset(self, rng: jax.Array) -> State:
+        """A fresh start with a fresh goal, as in training."""
         goal_key, start_key = jax.random.split(rng)
         return self.start(start_key, self.sample_goal(goal_key))
 
@@ -64,14 +66,22 @@ class GoalEnv(Env):
     # --- shared by the tasks ------------------------------------------------------------
     def at_goal(self, state: State) -> jax.Array:
         """Whether the achieved goal lies within the success radius of the commanded one, bool."""
-        goal = state.obs[..., self.spec.state_size :]
-        return self.distance(self.achieved(state), goal) <= self.spec.success_radius
+        return self.distance(self.achieved(state), self._goal(state)) <= self.spec.success_radius
+
+    def _goal(self, state: State) -> jax.Array:
+        """The commanded goal [G] of a brax State."""
+        return state.obs[..., self.spec.state_size :]
 
     def _pack(self, physics, state: jax.Array, goal: jax.Array, failed: jax.Array) -> State:
-        """brax State of `physics` with observation concat(state, goal)."""
+        """brax State of `physics` with observation concat(state, goal). With `goal_in_state` the goal
+        is appended to a state that does not hold it yet."""
+        lacking = self.spec.state_size - state.shape[-1]
+        assert lacking in (0, self.spec.goal_size if self.spec.options.goal_in_state else 0), (
+            state.shape
+        )
         packed = State(
             pipeline_state=physics,
-            obs=jnp.concatenate([state, goal]),
+            obs=jnp.concatenate([state, goal[:lacking], goal]),
             reward=jnp.zeros(()),
             done=failed.astype(jnp.float32),
         )

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from brax.envs.base import State
 
-from crlscale.envs.goal_env import GoalEnv
-from crlscale.envs.mazes import Maze
-from crlscale.envs.registry import TaskSpec
+from crlscale.envs.maze_env import MazeEnv
+from crlscale.envs.spec import TaskSpec
 
 FRICTION = 0.8  # velocity kept each step
 THRUST = 0.2  # velocity gained by a full action, so speed stays below 1
@@ -26,30 +25,24 @@ class Physics(NamedTuple):
     velocity: jax.Array
 
 
-class PointMaze(GoalEnv):
+class PointMaze(MazeEnv):
     """State: position, centred and scaled to the maze, and velocity (S = 4); goal: position in
-    the same scale (G = 2); action: thrust in [-1, 1] (A = 2). Never fails."""
+    the same scale (G = 2); action: thrust in [-1, 1] (A = 2). Fails over a pit only."""
 
-    def __init__(self, maze: Maze, spec: TaskSpec):
-        self.maze = maze
-        self.spec = spec
-        self._walls = np.asarray(maze.walls)
-        self._centre = np.array(maze.walls.shape, np.float32) / 2
-        self._scale = np.float32(max(maze.walls.shape) / 2)
-        self._goals = (maze.goals + np.float32(0.5) - self._centre) / self._scale
-        self._starts = maze.starts + np.float32(0.5)
+    def __init__(self, spec: TaskSpec):
+        super().__init__(spec)
+        shape = np.array(spec.maze.walls.shape, np.float32)
+        self._walls = np.asarray(spec.maze.walls)
+        self._centre = shape / 2
+        self._scale = np.float32(max(shape) / 2)
 
-    def goal_cells(self) -> jax.Array:
-        return jnp.asarray(self._goals)
+    def _goal_of(self, cell: jax.Array) -> jax.Array:
+        return (cell.astype(jnp.float32) + np.float32(0.5) - self._centre) / self._scale
 
-    def sample_goal(self, rng: jax.Array) -> jax.Array:
-        return jnp.asarray(self._goals)[jax.random.randint(rng, (), 0, len(self._goals))]
-
-    def start(self, rng: jax.Array, goal: jax.Array) -> State:
-        cell_key, noise_key = jax.random.split(rng)
-        cell = jnp.asarray(self._starts)[jax.random.randint(cell_key, (), 0, len(self._starts))]
-        noise = jax.random.uniform(noise_key, (2,), minval=-START_NOISE, maxval=START_NOISE)
-        return self._state(Physics(cell + noise, jnp.zeros(2)), goal)
+    def _start_in(self, rng: jax.Array, cell: jax.Array, goal: jax.Array) -> State:
+        noise = jax.random.uniform(rng, (2,), minval=-START_NOISE, maxval=START_NOISE)
+        place = cell.astype(jnp.float32) + np.float32(0.5) + noise
+        return self._state(Physics(place, jnp.zeros(2)), goal)
 
     def step(self, state: State, action: jax.Array) -> State:
         old = state.pipeline_state
@@ -57,7 +50,7 @@ class PointMaze(GoalEnv):
         x, vx = self._move(old.position[0], velocity[0], old.position[1], along_x=True)
         y, vy = self._move(old.position[1], velocity[1], x, along_x=False)
         physics = Physics(jnp.stack([x, y]), jnp.stack([vx, vy]))
-        return self._state(physics, state.obs[self.spec.state_size :])
+        return self._state(physics, self._goal(state))
 
     def achieved(self, state: State) -> jax.Array:
         return state.obs[..., :2]
@@ -67,9 +60,8 @@ class PointMaze(GoalEnv):
 
     def _state(self, physics: Physics, goal: jax.Array) -> State:
         place = (physics.position - self._centre) / self._scale
-        return self._pack(
-            physics, jnp.concatenate([place, physics.velocity]), goal, jnp.zeros((), bool)
-        )
+        state = jnp.concatenate([place, physics.velocity])
+        return self._pack(physics, state, goal, self._over_pit(physics.position))
 
     def _move(self, place, speed, other, along_x: bool):
         """Move along one axis and stop flush at a wall: -> (place, speed)."""

@@ -5,7 +5,7 @@ from dataclasses import fields
 from importlib import import_module
 
 from crlscale.envs.catalogue import ant, arm, chain, humanoid, planar, point
-from crlscale.envs.spec import Family, Options, TaskSpec
+from crlscale.envs.spec import PLAIN, Family, Options, TaskSpec
 from crlscale.errors import CrlscaleError
 
 FAMILIES: tuple[Family, ...] = (
@@ -24,7 +24,7 @@ def task_names() -> list[str]:
     return [name for family in FAMILIES for name in family.names]
 
 
-def task_spec(name: str, options: Options = Options()) -> TaskSpec:
+def task_spec(name: str, options: Options = PLAIN) -> TaskSpec:
     """The spec of task `name`; an unknown name or an option that the task does not have is a
     CrlscaleError that says what there is."""
     for family in FAMILIES:

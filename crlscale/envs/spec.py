@@ -22,6 +22,9 @@ class Options:
     stitch: int | None = None
 
 
+PLAIN = Options()
+
+
 @dataclass(frozen=True)
 class Engine:
     """The physics of a task: the backend in force, those that work, length of a sub-step [s] and
@@ -59,8 +62,9 @@ class TaskSpec:
     cases: tuple[Case, ...] | None = None
     maze: Maze | None = None
     engine: Engine | None = None
-    options: Options = Options()
+    options: Options = PLAIN
     legacy_in_state: bool = False
+    legacy_time_step: bool = False
 
     @property
     def success_radius(self) -> float:

@@ -19,7 +19,7 @@ def build(name: str, options: Options) -> TaskSpec | None:
         radii=(("standard", 0.5),),
         goal="position x, y [cells]",
         source="crlscale, in the layouts of arXiv 2503.14858",
-        goal_sets=maze.goal_sets(options.stitch),
+        goal_sets=maze.goal_sets(options.goals, options.stitch),
         cases=maze.cases(options.goals, options.stitch),
         maze=maze,
         options=options,

@@ -1,0 +1,3 @@
+"""reacher, pusher, cheetah: being written."""
+
+FAMILIES = ()
