@@ -1,5 +1,6 @@
 """The host loop of one program: compile, restore, train in chunks, evaluate, write rows."""
 
+import json
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -11,53 +12,22 @@ import numpy as np
 import crlscale
 from crlscale import checkpoint, device, evaluate
 from crlscale.checkpoint import Position
-from crlscale.config import RunConfig
 from crlscale.envs.mazes import Case
+from crlscale.errors import CrlscaleError
+from crlscale.physics import same_physics
 from crlscale.program import split
+from crlscale.programs import compile_programs
 from crlscale.record import RunRecord
 from crlscale.store import read_run_goals, read_run_metrics, write_goals, write_metrics
 from crlscale.study import Study
-from crlscale.train import NEVER, Tally, TrainState, make_trainer
+from crlscale.train import NEVER, Tally, TrainState
 
 CHUNK_SECONDS = 2.0  # between two looks at the signals and two writes of the progress
-FAST_COMPILE = {"xla_backend_optimization_level": 0}  # for what runs once: half the compile time
 CHECKPOINT_SECONDS = 120.0  # of training between two checkpoints
 
 
 class Stopped(Exception):
     """Raised at a chunk boundary, after the checkpoint, when a signal asked to stop."""
-
-
-class Programs(NamedTuple):
-    """The compiled programs of a Trainer, the shapes of the (TrainState, Tally) that they carry,
-    and the seconds that tracing and compiling took."""
-
-    init: callable
-    start_tally: callable
-    epoch: callable
-    summary: callable
-    evaluate: callable
-    carry: tuple[TrainState, Tally]
-    seconds: float
-
-
-def compile_programs(config: RunConfig, seeds: int) -> Programs:
-    """Trace and compile everything that a run of Z = `seeds` seeds will call."""
-    began = time.perf_counter()
-    program, hyper = split(config)
-    trainer = make_trainer(program, seeds)
-    keys = jax.ShapeDtypeStruct((seeds, 2), jnp.uint32)
-    state = jax.eval_shape(trainer.init, keys)
-    tally = jax.eval_shape(trainer.start_tally, state)
-    count = jax.ShapeDtypeStruct((), jnp.int32)
-    programs = [
-        trainer.init.lower(keys).compile(FAST_COMPILE),
-        trainer.start_tally.lower(state).compile(),
-        trainer.epoch.lower(hyper, state, tally, count, count).compile(),
-        trainer.summary.lower(state, tally).compile(),
-        trainer.evaluate.lower(state, keys).compile(),
-    ]
-    return Programs(*programs, carry=(state, tally), seconds=time.perf_counter() - began)
 
 
 class ProgramLoop:
@@ -116,9 +86,19 @@ class ProgramLoop:
             self.metrics[index] = _until(read_run_metrics(folder), position.evaluation)
             self.goals[index] = _until(read_run_goals(folder), position.evaluation)
             self.divergence[index] = _divergence(self.metrics[index][-1])
+        self._require_same_physics()
         self.saved_at, self.resumed = position.train_seconds, True
         times = (position.train_seconds, position.epoch_seconds)
         return state, tally, At(position.evaluation, position.phases, *times)
+
+    def _require_same_physics(self) -> None:
+        began_with = self.metrics[0][0].get("physics")
+        if began_with is not None and not same_physics(json.loads(began_with), self.programs.physics):
+            raise CrlscaleError(
+                f"{self.run_ids[0]} began with other physics than the installed versions have",
+                value=self.run_ids[0],
+                remedy=f"install the versions that it began with, or remove {self.folders[0]}",
+            )
 
     # --- training --------------------------------------------------------------------------
     def _epoch(self, state, tally, at: "At"):
@@ -206,6 +186,7 @@ class ProgramLoop:
             "compile_seconds": self.programs.seconds if at.evaluation == 0 else None,
             "peak_memory_bytes": device.peak_memory(),
             "program_runs": len(self.run_ids),
+            "physics": json.dumps(self.programs.physics) if at.evaluation == 0 else None,
             "resumed": self.resumed,
         }
 
@@ -238,6 +219,7 @@ class ProgramLoop:
             "config": config.model_dump(),
             "code_version": crlscale.__version__,
             "versions": device.versions(),
+            "physics": self.programs.physics,
             "device": device.description(),
             "threads": self.study.execution.threads,
             "status": "running",

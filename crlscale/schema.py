@@ -85,6 +85,7 @@ _MACHINE = [
     ),
     Column("peak_memory_bytes", "int64", "bytes", "peak resident memory of the process so far"),
     Column("program_runs", "int64", "runs", "runs that trained in this program and share its times"),
+    Column("physics", "string", "JSON", "fingerprint of the simulation, in row 0 (docs/tasks.md)"),
     Column("resumed", "bool", "-", "whether this row follows a resume from a checkpoint"),
 ]
 

@@ -3,8 +3,10 @@
 Score of a run: mean of its last min(5, n) evaluations after training began, of the time at
 goal on the goal set that scores it [steps of an episode]. Score of a cell: IQM over seeds.
 Complete runs count, and diverged ones with their last finite scores; all others are missing
-and are counted as such."""
+and are counted as such. Runs of different physics are never pooled: one physics is scored at a
+time, the runs of others are missing with the status "other physics"."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +15,13 @@ import numpy as np
 
 from crlscale.config import RunConfig
 from crlscale.errors import CrlscaleError
+from crlscale.physics import groups, same_physics
 from crlscale.stats import Estimate, estimate
 from crlscale.study import Study, load_study
 
 LAST_EVALUATIONS = 5
 SCORED_STATUSES = ("complete", "diverged")
+OTHER_PHYSICS = "other physics"
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,31 @@ class StudyScores:
 
     study: Study
     cells: tuple[CellScore, ...]
+    physics: dict[tuple, dict]
+    physics_kinds: int = 1
+
+    @property
+    def warning(self) -> str | None:
+        """What a reader must know before the numbers; None if there is nothing."""
+        if self.physics_kinds < 2:
+            return None
+        left_out = sum(run.status == OTHER_PHYSICS for cell in self.cells for run in cell.runs)
+        return (
+            f"study {self.study.name} holds runs of {self.physics_kinds} different physics"
+            f" (fingerprints apart by more than 1e-4); {left_out} runs are left out here:"
+            f" --physics 1 to {self.physics_kinds} chooses"
+        )
+
+    def require_same_physics(self, other: "StudyScores") -> None:
+        """Refuse to compare with a study that simulated a task of both in another way."""
+        for task in self.physics.keys() & other.physics.keys():
+            if not same_physics(self.physics[task], other.physics[task]):
+                raise CrlscaleError(
+                    f"studies {self.study.name} and {other.study.name} simulate {task[0]} with"
+                    " different physics (fingerprints apart by more than 1e-4)",
+                    value=other.study.name,
+                    remedy=f"run {other.study.name} again with these versions, or --physics",
+                )
 
     @property
     def finished(self) -> tuple[CellScore, ...]:
@@ -107,16 +136,28 @@ class StudyScores:
             )
 
 
-def load_scores(folder: Path) -> StudyScores:
-    """Scores of the study in `folder`."""
+def load_scores(folder: Path, physics: int = 1) -> StudyScores:
+    """Scores of the study in `folder`, from its runs of `physics` 1 (the one that most runs of a task
+    share), 2, ..."""
     from crlscale.store import read_metrics, read_runs
 
-    return score_study(load_study(folder), read_metrics(folder), read_runs(folder))
+    return score_study(load_study(folder), read_metrics(folder), read_runs(folder), physics)
 
 
-def score_study(study: Study, metrics, runs) -> StudyScores:
-    """Scores from the frames of `store.read_metrics` and `store.read_runs`."""
+def score_study(study: Study, metrics, runs, physics: int = 1) -> StudyScores:
+    """Scores from the frames of `store.read_metrics` and `store.read_runs`; else as `load_scores`."""
     status = dict(zip(runs["run_id"], runs["status"], strict=True))
+    kinds, fingerprints = _physics(study, metrics)
+    found_kinds = 1 + max(kinds.values(), default=0)
+    if not 1 <= physics <= found_kinds:
+        raise CrlscaleError(
+            f"--physics {physics}: study {study.name} has {found_kinds}",
+            value=physics,
+            remedy="--physics 1",
+        )
+    for run_id, kind in kinds.items():
+        if kind != physics - 1 and status.get(run_id) in SCORED_STATUSES:
+            status[run_id] = OTHER_PHYSICS
     rows = dict(iter(metrics.groupby("run_id", sort=False)))
     cells = []
     for levels, run_ids in study.cells.items():
@@ -129,7 +170,27 @@ def score_study(study: Study, metrics, runs) -> StudyScores:
         cell = dict(zip(study.axes, levels, strict=True))
         found = estimate(values, bounds=(0, config.episode_length)) if values else None
         cells.append(CellScore(cell, config, scored, found))
-    return StudyScores(study, tuple(cells))
+    chosen = {
+        _task(study.configs[run_id]): json.loads(text)
+        for run_id, text in fingerprints.items()
+        if text is not None and kinds[run_id] == physics - 1
+    }
+    return StudyScores(study, tuple(cells), chosen, found_kinds)
+
+
+def _physics(study: Study, metrics) -> tuple[dict[str, int], dict[str, str | None]]:
+    """Run id -> number of its physics among the runs of its task, and -> its fingerprint as JSON."""
+    first = metrics[metrics["evaluation"] == 0]
+    texts = {i: text for i, text in zip(first["run_id"], first["physics"], strict=True) if text}
+    by_task: dict[tuple, dict[str, str | None]] = {}
+    for run_id, config in study.configs.items():
+        by_task.setdefault(_task(config), {})[run_id] = texts.get(run_id)
+    kinds = {run_id: kind for task in by_task.values() for run_id, kind in groups(task).items()}
+    return kinds, {run_id: text for task in by_task.values() for run_id, text in task.items()}
+
+
+def _task(config: RunConfig) -> tuple:
+    return (config.env, config.task.options)
 
 
 def score_run(config: RunConfig, status: str, rows) -> RunScore:

@@ -117,7 +117,7 @@ class _Kernel:
         agent_key, env_key, key = jax.random.split(rng, 3)
         sizes, program = self.sizes, self.program
         agent = crl.init(self.nets, agent_key, sizes.state_size, sizes.action_size, sizes.goal_size)
-        episodes = episode.begin(self.env, env_key, program.num_envs)
+        episodes = episode.begin(self.env, env_key, program.num_envs, program.reset == "frozen")
         action = jnp.zeros((program.num_envs, sizes.action_size))
         row = jax.eval_shape(partial(episode.advance, self.env, limit=1), episodes, action)[1]
         replay = ring.empty(row, program.replay_rows)

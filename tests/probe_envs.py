@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from brax.envs.base import State
 
 from crlscale.envs.goal_env import GoalEnv
+from crlscale.envs.mazes import Case
 from crlscale.envs.registry import task_spec
 
 
@@ -27,12 +28,16 @@ class Ruler(GoalEnv):
             state_size=2,
             goal_size=1,
             action_size=1,
-            success_radius=radius,
-            goal_cells=None if cells is None else len(cells),
+            radii=(("standard", radius),),
+            cases=None
+            if cells is None
+            else tuple(Case(0, i, False, None, i) for i in range(len(cells))),
         )
 
-    def goal_cells(self) -> jax.Array | None:
-        return None if self.cells is None else jnp.asarray(self.cells, jnp.float32)[:, None]
+    def start_case(self, rng: jax.Array, index: jax.Array) -> State:
+        if self.cells is None:
+            return self.reset(rng)
+        return self.start(rng, jnp.asarray(self.cells, jnp.float32)[index][None])
 
     def sample_goal(self, rng: jax.Array) -> jax.Array:
         return self.spread * (jax.random.uniform(rng, (1,)) - 0.5)

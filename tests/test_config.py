@@ -1,6 +1,5 @@
 """RunConfig: legal values, exact arithmetic of steps, and no field that nothing reads."""
 
-import dataclasses
 import re
 
 import jax
@@ -23,9 +22,28 @@ GIVEN = {
 }
 BASE = RunConfig(**GIVEN)
 
+SMALL, LARGER = "##### #R..# #####", "###### #R...# ######"
+# what a field needs around it, where GIVEN does not do
+AROUND = {
+    "maze": {"env": "point_maze", "maze": SMALL},
+    "backend": {"env": "ant"},
+    "friction": {"env": "ant"},
+    "success": {"env": "ant"},
+    "time_step": {"env": "humanoid"},
+}
 # one legal other value for every field, and where it shows
 VARIED = {
     "env": ("chain_8", "program"),
+    "maze": (LARGER, "program"),
+    "backend": ("positional", "program"),
+    "friction": (0.5, "program"),
+    "success": ("easy", "program"),
+    "goals": ("single", "program"),
+    "stitch": (2, "program"),
+    "protocol": ("legacy", "program"),
+    "reset": ("frozen", "program"),
+    "goal_in_state": (True, "program"),
+    "time_step": ("published", "program"),
     "seed": (1, "seed"),
     "depth": (8, "program"),
     "actor_depth": (8, "program"),
@@ -83,17 +101,18 @@ def test_every_field_is_read(name):
     """trap 9: each field changes the program, the traced settings, the plan, the score or the key
     (that Program and Hyper are read in turn: tests/test_train.py)."""
     value, place = VARIED[name]
-    changed = RunConfig(**{**GIVEN, name: value})
-    before, after = shown(BASE), shown(changed)
-    assert before[place] != after[place]
-    assert changed.run_id != BASE.run_id
+    around = {**GIVEN, **AROUND.get(name, {})}
+    base, changed = RunConfig(**around), RunConfig(**{**around, name: value})
+    assert shown(base)[place] != shown(changed)[place]
+    assert changed.run_id != base.run_id
 
 
 def test_nothing_of_the_seed_and_the_plan_is_in_the_program():
     """Runs that differ only in these share one compiled program."""
     for name, (value, place) in VARIED.items():
-        changed = RunConfig(**{**GIVEN, name: value})
-        assert (split(changed)[0] == split(BASE)[0]) is (place != "program"), name
+        around = {**GIVEN, **AROUND.get(name, {})}
+        base, changed = RunConfig(**around), RunConfig(**{**around, name: value})
+        assert (split(changed)[0] == split(base)[0]) is (place != "program"), name
     assert hash(split(BASE)[0]) == hash(split(RunConfig(**BASE.model_dump()))[0])
 
 
@@ -101,6 +120,7 @@ def test_split_hands_every_setting_to_its_place():
     """Against swapped fields: each one a value of its own."""
     config = RunConfig(
         env="chain_4",
+        reset="frozen",
         actor_depth=8,
         critic_depth=12,
         width=33,
@@ -122,8 +142,10 @@ def test_split_hands_every_setting_to_its_place():
         target_entropy=-0.25,
     )
     program, hyper = split(config)
-    assert dataclasses.asdict(program) == {
-        "env": "chain_4",
+    given = {name: getattr(program, name) for name in Program.__dataclass_fields__}
+    assert given == {
+        "task": config.task,
+        "reset": "frozen",
         "actor_depth": 8,
         "critic_depth": 12,
         "width": 33,
@@ -339,11 +361,15 @@ def test_a_config_is_frozen_and_complete():
 
 # --- run_id -----------------------------------------------------------------------------
 def test_run_ids_are_readable_stable_and_unique():
-    """The hash is the SHA-256 of the canonical JSON of all fields: a change here orphans results."""
+    """The hash is the SHA-256 of the canonical JSON of the identity: a change here orphans results."""
     config = RunConfig(env="chain_8", depth=16, width=64, batch_size=256, seed=3)
-    assert config.run_id == f"chain_8-d16-w64-b256-s3-{short_hash(config.model_dump())}"
+    assert config.run_id == "chain_8-d16-w64-b256-s3-58d88ca5"
+    assert config.run_id.endswith(short_hash(config.identity()))
     assert short_hash({"b": 1, "a": [1.5, None]}) == "cf0c4895", "sha256sum of the text"
-    ids = {RunConfig(**{**GIVEN, name: value}).run_id for name, (value, _) in VARIED.items()}
+    ids = {
+        RunConfig(**{**GIVEN, **AROUND.get(name, {}), name: value}).run_id
+        for name, (value, _) in VARIED.items()
+    }
     assert len(ids | {BASE.run_id}) == len(VARIED) + 1
 
 

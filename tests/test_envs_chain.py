@@ -8,7 +8,7 @@ from brax.envs.base import Env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crlscale.envs.registry import make_env
+from crlscale.envs.registry import make_env, task_spec
 from crlscale.errors import CrlscaleError
 
 
@@ -24,7 +24,7 @@ def fingertip(angles):
 
 @pytest.fixture(scope="module")
 def chain():
-    return make_env("chain_5")
+    return make_env(task_spec("chain_5"))
 
 
 def pose(env, angles, goal=(0.0, 0.0)):
@@ -34,20 +34,20 @@ def pose(env, angles, goal=(0.0, 0.0)):
 @pytest.mark.parametrize("links", [2, 8, 64])
 def test_sizes(links):
     """trap 14: sizes belong to the env."""
-    env = make_env(f"chain_{links}")
-    make_env("chain_3")
+    env = make_env(task_spec(f"chain_{links}"))
+    make_env(task_spec("chain_3"))
     state = env.reset(jax.random.PRNGKey(0))
     assert isinstance(env, Env)
     assert env.observation_size == 2 * links + 2 and env.action_size == links
     assert state.obs.shape == (2 * links + 2,)
-    assert env.goal_cells() is None and env.spec.goal_cells is None
+    assert env.spec.cases is None and env.spec.goal_cells is None
     assert (env.spec.episode_length, env.spec.success_radius) == (50, 0.1)
 
 
 @pytest.mark.parametrize("name", ["chain_1", "chain_65", "chain_08", "chain_"])
 def test_other_lengths_are_refused(name):
     with pytest.raises(CrlscaleError):
-        make_env(name)
+        make_env(task_spec(name))
 
 
 @given(st.lists(st.floats(-3.1, 3.1), min_size=5, max_size=5))
@@ -59,7 +59,7 @@ def test_fingertip_is_the_forward_kinematics(chain, angles):
 
 def test_fingertip_by_hand():
     """Two links of 1/2: straight, folded back, and an elbow up then right again."""
-    two = make_env("chain_2")
+    two = make_env(task_spec("chain_2"))
     for angles, tip in (
         ((0, 0), (1, 0)),
         ((0, np.pi), (0, 0)),
@@ -103,7 +103,7 @@ def test_success_exactly_at_the_radius(chain):
 
 def test_starts_and_goals():
     """Angles uniform in +- pi/2; goals uniform in the disc of radius 0.9 (area, not radius)."""
-    env = make_env("chain_2")
+    env = make_env(task_spec("chain_2"))
     states = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.PRNGKey(4), 20_000))
     angles, goals = np.asarray(states.pipeline_state), np.asarray(states.obs[:, 4:])
     assert np.abs(angles).max() <= np.pi / 2 + 1e-6

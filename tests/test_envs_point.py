@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from crlscale.envs.mazes import MAZES
 from crlscale.envs.point import Physics
-from crlscale.envs.registry import make_env
+from crlscale.envs.registry import make_env, task_spec
 
 HALF = 0.15
 
@@ -19,7 +19,7 @@ every_maze = pytest.mark.parametrize("name", MAZES)
 
 @pytest.fixture(scope="module")
 def u():
-    return make_env("point_u_maze")
+    return make_env(task_spec("point_u_maze"))
 
 
 def place(env, x, y, vx=0.0, vy=0.0, goal=(0.0, 0.0)):
@@ -34,7 +34,7 @@ def inside_wall(env, positions):
     for dx in (-HALF, HALF):
         for dy in (-HALF, HALF):
             cell = np.floor(positions.astype(np.float64) + np.array([dx, dy])).astype(int)
-            hit |= env.maze.walls[cell[..., 0], cell[..., 1]]
+            hit |= env.spec.maze.walls[cell[..., 0], cell[..., 1]]
     return hit
 
 
@@ -45,7 +45,7 @@ def walk():
 
     def of(name):
         if name not in compiled:
-            env = make_env(name)
+            env = make_env(task_spec(name))
 
             @jax.jit
             def run(starts, velocities, actions):
@@ -68,8 +68,8 @@ def walk():
 @every_maze
 def test_sizes_belong_to_the_env(name):
     """trap 14: building another env changes no size of this one."""
-    env = make_env(f"point_{name}_maze")
-    make_env("point_hardest_maze"), make_env("chain_64")
+    env = make_env(task_spec(f"point_{name}_maze"))
+    make_env(task_spec("point_hardest_maze")), make_env(task_spec("chain_64"))
     state = env.reset(jax.random.PRNGKey(0))
     assert isinstance(env, Env)
     assert (env.observation_size, env.action_size, env.backend) == (6, 2, "jax")
@@ -134,10 +134,10 @@ def test_four_faces(u):
 @pytest.mark.parametrize("name", ["u", "u5", "big", "hardest"])
 def test_walls_are_never_entered(walk, name, data):
     """From any legal place, at any speed reachable, under held, alternating and random thrust."""
-    env = make_env(f"point_{name}_maze")
+    env = make_env(task_spec(f"point_{name}_maze"))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     envs, steps = 64, 60
-    free = np.argwhere(~env.maze.walls)
+    free = np.argwhere(~env.spec.maze.walls)
     starts = free[rng.integers(len(free), size=envs)] + rng.uniform(
         HALF + 1e-3, 1 - HALF - 1e-3, (envs, 2)
     )
@@ -158,8 +158,8 @@ def test_walls_are_never_entered(walk, name, data):
 def test_the_whole_maze_can_be_walked(walk):
     """Steering along the shortest path from the start reaches the farthest cell of every layout."""
     for name in ("u", "hardest"):
-        env = make_env(f"point_{name}_maze")
-        distance = env.maze.distances()
+        env = make_env(task_spec(f"point_{name}_maze"))
+        distance = env.spec.maze.distances()
         cell = tuple(np.argwhere(distance == distance.max())[0])
         path = [cell]
         while distance[cell]:
@@ -180,17 +180,17 @@ def test_the_whole_maze_can_be_walked(walk):
 # --- starts and goals -------------------------------------------------------------------
 def test_starts_and_goals_are_placed_as_the_study_does():
     """Start: R cell +- 0.1, at rest; goal: every free cell but R equally often, at its centre."""
-    env = make_env("point_u4_maze")
+    env = make_env(task_spec("point_u4_maze"))
     states = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.PRNGKey(3), 20_000))
     position, velocity = map(np.asarray, states.pipeline_state)
-    offset = position - (env.maze.starts[0] + 0.5)
+    offset = position - (env.spec.maze.starts[0] + 0.5)
     assert np.abs(offset).max() <= 0.1 and (velocity == 0).all()
     np.testing.assert_allclose(offset.mean(0), 0, atol=2e-3)
     np.testing.assert_allclose(offset.std(0), 0.1 / np.sqrt(3), rtol=0.02)
     assert abs(np.corrcoef(offset.T)[0, 1]) < 0.03
 
-    cells = np.asarray(env.goal_cells())
-    centres = (env.maze.goals + 0.5 - np.array([3.5, 2.5])) / 3.5  # 7 x 5 cells
+    cells = np.asarray(jax.vmap(env._goal_of)(jnp.asarray(env.spec.maze.goals)))
+    centres = (env.spec.maze.goals + 0.5 - np.array([3.5, 2.5])) / 3.5  # 7 x 5 cells
     np.testing.assert_allclose(cells, centres, atol=1e-6)
     goals = np.asarray(states.obs[:, 4:])
     index = np.argmin(np.abs(goals[:, None] - cells[None]).sum(-1), axis=1)

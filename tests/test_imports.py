@@ -15,7 +15,6 @@ EXECUTED_BY_READING = {"pickle", "cloudpickle", "dill", "marshal", "shelve", "jo
 
 # asked for plain facts by everyone; only what is named here leads from them to jax
 DOORS = {
-    "crlscale.envs.registry": {"crlscale.envs.registry.make_env"},
     "crlscale.device": {"crlscale.device.prepare", "crlscale.device.description"},
 }
 READERS = ("analysis", "figures", "report", "stats", "store", "study", "launch")

@@ -56,7 +56,7 @@ def test_goals_are_the_free_cells_but_the_start(maze):
 def test_the_far_set(maze):
     assert maze.far.shape == (len(maze.goals),)
     assert maze.far.sum() == FAR_CELLS[maze.name]
-    assert maze.goal_sets == (("far", "near", "all") if maze.far.any() else ("all",))
+    assert maze.goal_sets() == (("far", "near", "all") if maze.far.any() else ("all",))
     for (row, column), far in zip(maze.goals, maze.far, strict=True):
         assert (maze.rows[row][column] == "F") == far
 

@@ -7,12 +7,13 @@ from simulated import saturating, write_study
 
 from crlscale.cli.console import print_table
 from crlscale.report.table import short_number, study_table
+from crlscale.score import load_scores
 
 
 def test_rows_and_records_agree(results):
     outcome = {(8, 0): "diverged", (8, 1): "failed", (16, 0): "planned", (16, 1): "planned"}
     folder = write_study(results, {"depth": [2, 8, 16]}, saturating, seeds=2, outcome=outcome)
-    columns, rows, records = study_table(folder)
+    columns, rows, records = study_table(load_scores(folder))
     assert columns == ["depth", "params", "seeds", "of 50", "95 %", "upd/s", "hours", "note"]
     assert [row[2] for row in rows] == ["2/2", "1/2", "0/2"]
     assert [row[-1] for row in rows] == ["", "1 diverged, 1 failed", "2 planned"]
@@ -29,7 +30,7 @@ def test_the_widest_table_fits_80_columns(results, capsys, monkeypatch):
     axes = {"depth": [4, 1024], "width": [16, 512], "batch_size": [32, 2048]}
     outcome = {(1024, 512, 2048, 0): "diverged", (1024, 512, 2048, 1): "failed"}
     folder = write_study(results, axes, saturating, outcome=outcome)
-    columns, rows, _ = study_table(folder)
+    columns, rows, _ = study_table(load_scores(folder))
     print_table("study", columns, rows)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80

@@ -14,6 +14,7 @@ import pytest
 from crlscale import train
 from crlscale.config import RunConfig
 from crlscale.envs import episode
+from crlscale.envs.registry import task_spec
 from crlscale.program import Hyper, split
 
 CONFIG = RunConfig(
@@ -280,7 +281,8 @@ def test_one_compile_of_everything(pair, begun):
 
 
 STATIC = {
-    "env": "chain_3",
+    "task": task_spec("chain_3"),
+    "reset": "frozen",
     "actor_depth": 3,
     "critic_depth": 3,
     "width": 16,

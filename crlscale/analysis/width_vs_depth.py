@@ -97,6 +97,7 @@ def compare_families(depth: StudyScores, width: StudyScores) -> WidthVsDepth:
     """Compare the depth axis of one study with the width axis of another (or of the same)."""
     families = family(depth, "depth"), family(width, "width")
     _check_same_protocol(*families)
+    depth.require_same_physics(width)
     costs = {
         "parameters": ("parameters of actor and critic", _parameters),
         "training_flops": ("FLOPs of all updates", _training_flops),

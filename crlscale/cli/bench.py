@@ -55,9 +55,8 @@ def _envs(names: list[str], threads: int, json: bool) -> int:
     from crlscale.bench import bench_envs
     from crlscale.envs.registry import task_spec
 
-    for name in names:
-        task_spec(name)  # refuses an unknown one before anything is measured
-    measured = bench_envs(names, [64, 256], threads)
+    specs = [task_spec(name) for name in names]  # refuses an unknown one before anything is measured
+    measured = list(bench_envs(specs, [64, 256], threads))
     if json:
         emit_json({"rows": [asdict(row) for row in measured]})
         return 0

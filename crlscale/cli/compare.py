@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table, say
+from crlscale.cli.scores import Physics, read_scores
 from crlscale.errors import CrlscaleError
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ def width_vs_depth(
         Path | None,
         typer.Option("--out", help="Folder for the figure; figures/ of the depth study if left out."),
     ] = None,
+    physics: Physics = 1,
     json: Json = False,
 ) -> None:
     """Score against parameters, training FLOPs and measured hours, for depth and for width."""
@@ -42,10 +44,9 @@ def width_vs_depth(
     from crlscale.figures.style import save
     from crlscale.figures.width_vs_depth import draw_width_vs_depth
     from crlscale.report.findings import width_vs_depth_record, width_vs_depth_tables
-    from crlscale.score import load_scores
 
     depth_folder, width_folder = _pick(results, studies or [])
-    found = compare_families(load_scores(depth_folder), load_scores(width_folder))
+    found = compare_families(read_scores(depth_folder, physics), read_scores(width_folder, physics))
     figure = draw_width_vs_depth(found)
     files = save(figure, out or depth_folder / "figures", "width-vs-depth")
     if json:

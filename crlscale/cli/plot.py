@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table, say
+from crlscale.cli.scores import Physics, read_scores
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,6 +26,7 @@ def critical_depth(
     study: StudyName = None,
     results: Results = DEFAULT_RESULTS,
     out: Out = None,
+    physics: Physics = 1,
     json: Json = False,
 ) -> None:
     """Score over depth: every seed, the IQM with its interval, and the critical depth."""
@@ -32,7 +34,8 @@ def critical_depth(
     from crlscale.study import find_study
 
     folder = find_study(results, study, axis=None if study else "depth")
-    found, files = draw_critical_depths(folder, out or folder / "figures")
+    scores = read_scores(folder, physics)
+    found, files = draw_critical_depths(scores, out or folder / "figures")
     if json:
         rows = [critical_depth_record(result) for result in found]
         emit_json({"study": folder.name, "rows": rows, "files": files})
@@ -43,16 +46,15 @@ def critical_depth(
     _say_files(files, f"crlscale plot learning-curves {folder.name}", results)
 
 
-def draw_critical_depths(folder: Path, out: Path):
+def draw_critical_depths(scores, out: Path):
     """Results of a study with a depth axis, and the files their figures were written to."""
     import numpy as np
 
     from crlscale.analysis.critical_depth import critical_depths
     from crlscale.figures.critical_depth import draw_critical_depth
     from crlscale.figures.style import save
-    from crlscale.score import load_scores
 
-    found = critical_depths(load_scores(folder), np.random.default_rng(0))
+    found = critical_depths(scores, np.random.default_rng(0))
     files = []
     for result in found:
         held = [f"{axis}-{level}" for axis, level in result.fixed.items()]
@@ -65,6 +67,7 @@ def learning_curves(
     study: StudyName = None,
     results: Results = DEFAULT_RESULTS,
     out: Out = None,
+    physics: Physics = 1,
     json: Json = False,
 ) -> None:
     """Score over env steps, one line a cell."""
@@ -72,11 +75,10 @@ def learning_curves(
     from crlscale.figures.learning_curves import draw_learning_curves
     from crlscale.figures.style import save
     from crlscale.report.findings import learning_curve_records, learning_curve_table
-    from crlscale.score import load_scores
     from crlscale.study import find_study
 
     folder = find_study(results, study)
-    found = load_learning_curves(folder, load_scores(folder))
+    found = load_learning_curves(folder, read_scores(folder, physics))
     files = save(draw_learning_curves(found), out or folder / "figures", "learning-curves")
     if json:
         emit_json({"study": folder.name, "rows": learning_curve_records(found), "files": files})

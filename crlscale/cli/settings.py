@@ -1,8 +1,10 @@
 """Settings and levels from the command line: `--set key=value`, `--levels 4,8`, `--min 2 --max 64`."""
 
 import tomllib
+from pathlib import Path
 
 from crlscale.config import RunConfig, check_key
+from crlscale.envs.mazes import check_layout
 from crlscale.errors import CrlscaleError
 
 
@@ -47,6 +49,17 @@ def powers_of_two(low: int, high: int) -> list[int]:
     while levels[-1] < high:
         levels.append(2 * levels[-1])
     return levels
+
+
+def read_maze(path: Path) -> str:
+    """The layout in a text file as the config field `maze` holds it: its rows, separated by blanks."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as refused:
+        raise CrlscaleError(
+            f"cannot read the maze {path}: {refused}", value=str(path), remedy="--maze path.txt"
+        ) from None
+    return " ".join(check_layout(text.split(), str(path)))
 
 
 def _value(key: str, text: str):

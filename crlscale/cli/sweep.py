@@ -21,6 +21,9 @@ Env = Annotated[str | None, typer.Option(help="Task; see `crlscale envs`.")]
 Seeds = Annotated[int | None, typer.Option(help="N seeds, 0 to N-1. Default: 3.")]
 Preset = Annotated[str | None, typer.Option(help="smoke, quick, laptop or paper. Default: quick.")]
 Name = Annotated[str | None, typer.Option("--study", help="Name of the study; default: from its plan.")]
+Maze = Annotated[Path | None, typer.Option(help="Text file of a maze, for ENV point_maze and so on.")]
+Backend = Annotated[str | None, typer.Option(help="Physics: spring, positional, generalized, mjx.")]
+Protocol = Annotated[str | None, typer.Option(help="corrected, or legacy: the published setting.")]
 Jobs = Annotated[int | None, typer.Option(help="Processes at once. Default: by cores and memory.")]
 Set = Annotated[list[str], typer.Option("--set", help="Any config field, as key=value; repeatable.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Stop after the plan; write nothing.")]
@@ -30,6 +33,9 @@ Threads = Annotated[int | None, typer.Option(help="Cores of one program. Default
 
 def _common(
     env: Env = None,
+    maze: Maze = None,
+    backend: Backend = None,
+    protocol: Protocol = None,
     seeds: Seeds = None,
     preset: Preset = None,
     study: Name = None,
@@ -166,14 +172,17 @@ def _run(plan: dict, *, dry_run: bool, jobs: int | None, results: Path, json: bo
     return code
 
 
-def _merge(plan: dict, *, env, seeds, preset, study, set, seeds_per_program, threads) -> dict:
+def _merge(
+    plan: dict, *, env, maze, backend, protocol, seeds, preset, study, set, seeds_per_program, threads
+) -> dict:
     """The arguments of `plan_study` from a plan and the common options, which win."""
-    from crlscale.cli.settings import parse_settings
+    from crlscale.cli.settings import parse_settings, read_maze
     from crlscale.study import Execution
 
+    layout = None if maze is None else read_maze(maze)
+    task = {"env": env, "maze": layout, "backend": backend, "protocol": protocol}
     settings = {**plan.get("settings", {}), **parse_settings(set)}
-    if env is not None:
-        settings["env"] = env
+    settings |= {key: value for key, value in task.items() if value is not None}
     execution = plan.get("execution", Execution())
     asked = {"seeds_per_program": seeds_per_program, "threads": threads}
     asked = {key: value for key, value in asked.items() if value is not None}
@@ -214,10 +223,14 @@ def _launch(folder: Path, study, jobs: int) -> int:
 def _show(folder: Path, study, code: int, ran: bool, json: bool) -> None:
     """The table of the study as far as it is, its figure if it has just been finished, and what to
     type next."""
+    from crlscale.cli.plot import draw_critical_depths
+    from crlscale.cli.scores import read_scores
     from crlscale.report.table import study_table
 
-    columns, rows, records = study_table(folder)
-    found, files = _draw(folder, study) if ran and code == 0 else ([], [])
+    scores = read_scores(folder)
+    columns, rows, records = study_table(scores)
+    draw = ran and code == 0 and "depth" in study.axes
+    found, files = draw_critical_depths(scores, folder / "figures") if draw else ([], [])
     if json:
         data = {"study": study.name, "folder": str(folder), "exit_code": code, "rows": records}
         emit_json({**data, "files": files})
@@ -236,10 +249,3 @@ def _show(folder: Path, study, code: int, ran: bool, json: bool) -> None:
     if not code:
         plot = "critical-depth" if list(study.axes) == ["depth"] and not found else "learning-curves"
         say(f"next: crlscale plot {plot} {study.name}{where}")
-
-
-def _draw(folder: Path, study) -> tuple[list, list]:
-    """The critical depths of a study with a depth axis, and the files of their figures."""
-    from crlscale.cli.plot import draw_critical_depths
-
-    return draw_critical_depths(folder, folder / "figures") if "depth" in study.axes else ([], [])

@@ -16,12 +16,14 @@ RUNNING, FAILURE, TIME_LIMIT = 0, 1, 2  # how the episode stands after a step
 
 
 class Episodes(NamedTuple):
-    """The running episodes: brax states [N], steps taken [N], episode number [N], keys [N, 2]."""
+    """The running episodes: brax states [N], steps taken [N], episode number [N], keys [N, 2], and
+    where every episode starts, brax states [N], if that is `frozen` (else None)."""
 
     env: State
     age: jax.Array
     number: jax.Array
     key: jax.Array
+    frozen: State | None
 
 
 class Step(NamedTuple):
@@ -37,16 +39,20 @@ class Step(NamedTuple):
     episode: jax.Array
 
 
-def begin(env: GoalEnv, rng: jax.Array, num_envs: int) -> Episodes:
-    """N fresh episodes, numbered 0. Consumes `rng`."""
+def begin(env: GoalEnv, rng: jax.Array, num_envs: int, frozen: bool = False) -> Episodes:
+    """N fresh episodes, numbered 0. Consumes `rng`.
+
+    `frozen`: each env keeps this start and this goal for ever, as the public code of the study does."""
     reset_key, keep_key = jax.random.split(rng)
     states = _strong(jax.vmap(env.reset)(jax.random.split(reset_key, num_envs)))
     zeros = jnp.zeros(num_envs, jnp.int32)
-    return Episodes(states, zeros, zeros, jax.random.split(keep_key, num_envs))
+    keys = jax.random.split(keep_key, num_envs)
+    return Episodes(states, zeros, zeros, keys, jax.tree.map(jnp.copy, states) if frozen else None)
 
 
 def advance(env: GoalEnv, episodes: Episodes, action: jax.Array, limit: int) -> tuple[Episodes, Step]:
-    """One step of every env with `action` [N, A]; ended episodes start anew, with a new goal."""
+    """One step of every env with `action` [N, A]; ended episodes start anew, with a new goal
+    unless starts are frozen."""
     sizes = env.spec
     before = episodes.env.obs[:, : sizes.state_size]
     after = _strong(jax.vmap(env.step)(episodes.env, action))
@@ -55,15 +61,16 @@ def advance(env: GoalEnv, episodes: Episodes, action: jax.Array, limit: int) -> 
     ending = jnp.where(failed, FAILURE, jnp.where(age >= limit, TIME_LIMIT, RUNNING)).astype(jnp.int8)
     step = Step(before, action, jax.vmap(env.achieved)(after), ending, episodes.number)
     ended = ending != RUNNING
-    stepped = Episodes(after, age, episodes.number, episodes.key)
+    stepped = episodes._replace(env=after, age=age)
     # Resets cost as much as steps: they are computed only in the steps where an episode ends.
     return jax.lax.cond(jnp.any(ended), lambda e: _restart(env, e, ended), lambda e: e, stepped), step
 
 
 def _restart(env: GoalEnv, episodes: Episodes, ended: jax.Array) -> Episodes:
     keys = jax.vmap(jax.random.split)(episodes.key)
-    fresh = Episodes(
-        env=_strong(jax.vmap(env.reset)(keys[:, 0])),
+    again = episodes.frozen
+    fresh = episodes._replace(
+        env=_strong(jax.vmap(env.reset)(keys[:, 0])) if again is None else again,
         age=jnp.zeros_like(episodes.age),
         number=episodes.number + 1,
         key=keys[:, 1],

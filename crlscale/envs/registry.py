@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import fields
+from functools import lru_cache
 from importlib import import_module
 
 from crlscale.envs.catalogue import ant, arm, chain, humanoid, planar, point
@@ -24,6 +25,7 @@ def task_names() -> list[str]:
     return [name for family in FAMILIES for name in family.names]
 
 
+@lru_cache(maxsize=1024)
 def task_spec(name: str, options: Options = PLAIN) -> TaskSpec:
     """The spec of task `name`; an unknown name or an option that the task does not have is a
     CrlscaleError that says what there is."""

@@ -2,21 +2,14 @@
 
 `of N` is the score in steps of an episode of N; `95 %` is its interval."""
 
-from pathlib import Path
-
 from crlscale.cost import actor_parameters, critic_parameters
-from crlscale.score import CellScore, StudyScores, load_scores
+from crlscale.score import CellScore, StudyScores
 
 SHORT = {"batch_size": "batch", "actor_depth": "actor", "critic_depth": "critic"}
 
 
-def study_table(folder: Path) -> tuple[list[str], list[list[str]], list[dict]]:
+def study_table(scores: StudyScores) -> tuple[list[str], list[list[str]], list[dict]]:
     """Column names, rows of text, and the same cells as records for machines."""
-    return scores_table(load_scores(folder))
-
-
-def scores_table(scores: StudyScores) -> tuple[list[str], list[list[str]], list[dict]]:
-    """`study_table` of scores that are read already."""
     axes = [SHORT.get(axis, axis) for axis in scores.study.axes]
     steps = scores.cells[0].config.episode_length
     columns = [*axes, "params", "seeds", f"of {steps}", "95 %", "upd/s", "hours", "note"]

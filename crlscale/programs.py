@@ -1,0 +1,51 @@
+"""Everything that a run calls, traced and compiled before it starts."""
+
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from crlscale.config import RunConfig
+from crlscale.envs.fingerprint import fingerprint
+from crlscale.envs.registry import make_env
+from crlscale.program import split
+from crlscale.train import Tally, TrainState, make_trainer
+
+FAST_COMPILE = {"xla_backend_optimization_level": 0}  # for what runs once: half the compile time
+
+
+class Programs(NamedTuple):
+    """The compiled programs of a Trainer, the shapes of the (TrainState, Tally) that they carry,
+    the seconds that tracing and compiling took, and the fingerprint of the simulation."""
+
+    init: callable
+    start_tally: callable
+    epoch: callable
+    summary: callable
+    evaluate: callable
+    carry: tuple[TrainState, Tally]
+    seconds: float
+    physics: dict
+
+
+def compile_programs(config: RunConfig, seeds: int) -> Programs:
+    """Trace and compile everything that a run of Z = `seeds` seeds will call."""
+    began = time.perf_counter()
+    program, hyper = split(config)
+    trainer = make_trainer(program, seeds)
+    keys = jax.ShapeDtypeStruct((seeds, 2), jnp.uint32)
+    state = jax.eval_shape(trainer.init, keys)
+    tally = jax.eval_shape(trainer.start_tally, state)
+    count = jax.ShapeDtypeStruct((), jnp.int32)
+    programs = [
+        trainer.init.lower(keys).compile(FAST_COMPILE),
+        trainer.start_tally.lower(state).compile(),
+        trainer.epoch.lower(hyper, state, tally, count, count).compile(),
+        trainer.summary.lower(state, tally).compile(),
+        trainer.evaluate.lower(state, keys).compile(),
+    ]
+    physics = fingerprint(make_env(program.task), FAST_COMPILE)
+    return Programs(
+        *programs, carry=(state, tally), seconds=time.perf_counter() - began, physics=physics
+    )
