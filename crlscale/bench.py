@@ -1,13 +1,21 @@
 """What this machine reaches: compile seconds and updates a second by depth and batch, beside the
-float32 matmul rate of the same shapes measured in the same run."""
+float32 matmul rate of the same shapes measured in the same run; env steps a second by task."""
 
+import contextlib
+import json
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from crlscale import device
 from crlscale.config import RunConfig, make_config
+from crlscale.envs.spec import TaskSpec
+from crlscale.errors import CrlscaleError
+from crlscale.files import replace_file
 
 MEASURED_SECONDS = 2.0  # of updates in each repeat
+MEASURED_ENV_SECONDS = 1.0  # of env steps in each repeat
 REPEATS = 3  # of which the fastest counts: other work on the machine only ever slows one down
 
 
@@ -54,40 +62,95 @@ class EnvBench:
     env_steps_per_second: float
 
 
-def bench_envs(names: list[str], sizes: list[int], threads: int) -> list[EnvBench]:
-    """Every task with every number of parallel envs, by CPU time."""
+def bench_envs(
+    specs: list[TaskSpec], sizes: Sequence[int], threads: int, cached: bool = False
+) -> Iterator[EnvBench]:
+    """Every task with every number of parallel envs, each as soon as it is measured. `cached` takes
+    compiled programs from the cache, so that `compile_seconds` are none."""
     device.prepare(threads)
     import jax
 
-    jax.config.update("jax_enable_compilation_cache", False)
-    return [_bench_env(name, size) for name in names for size in sizes]
+    jax.config.update("jax_enable_compilation_cache", cached)
+    for spec in specs:
+        for num_envs in sizes:
+            yield _bench_env(spec, num_envs)
 
 
-def _bench_env(name: str, num_envs: int) -> EnvBench:
+def _bench_env(spec: TaskSpec, num_envs: int) -> EnvBench:
     import jax
+    import jax.numpy as jnp
 
     from crlscale.envs import episode
     from crlscale.envs.registry import make_env
 
-    env, steps = make_env(name), max(500, 200_000 // num_envs)
+    env = make_env(spec)
+    # CPU time does not see what an accelerator does
+    clock = time.process_time if jax.default_backend() == "cpu" else time.perf_counter
 
-    def step(episodes, key):
-        action = jax.random.uniform(key, (num_envs, env.action_size), minval=-1.0, maxval=1.0)
-        return episode.advance(env, episodes, action, env.spec.episode_length)[0], None
+    def step(_, carry):
+        episodes, key = carry
+        key, action_key = jax.random.split(key)
+        shape = (num_envs, env.action_size)
+        action = jax.random.uniform(action_key, shape, minval=-1.0, maxval=1.0)
+        return episode.advance(env, episodes, action, spec.episode_length)[0], key
 
-    def rollout(episodes, key):
-        return jax.lax.scan(step, episodes, jax.random.split(key, steps))[0]
+    def timed(carry, steps: int):
+        began = clock()
+        carry = jax.block_until_ready(rollout(carry, jnp.int32(steps)))
+        return carry, clock() - began
 
-    key = jax.random.PRNGKey(0)
-    episodes = jax.jit(lambda k: episode.begin(env, k, num_envs))(key)
-    began = time.process_time()
-    compiled = jax.jit(rollout).lower(episodes, key).compile()
-    compile_seconds, best = time.process_time() - began, float("inf")
+    carry = (jax.jit(lambda k: episode.begin(env, k, num_envs))(jax.random.PRNGKey(0)),
+             jax.random.PRNGKey(1))  # fmt: skip
+    began = clock()
+    several = jax.jit(lambda carry, steps: jax.lax.fori_loop(0, steps, step, carry))
+    rollout = several.lower(carry, jnp.int32(1)).compile()
+    compile_seconds, steps, seconds = clock() - began, 1, 0.0
+    while seconds < MEASURED_ENV_SECONDS / 4:  # also lets the bodies come down and some fall
+        steps *= 2
+        carry, seconds = timed(carry, steps)
+    steps, best = max(1, round(steps * MEASURED_ENV_SECONDS / seconds)), float("inf")
     for _ in range(REPEATS):
-        began = time.process_time()
-        jax.block_until_ready(compiled(episodes, key))
-        best = min(best, time.process_time() - began)
-    return EnvBench(name, num_envs, compile_seconds, steps * num_envs / best)
+        carry, seconds = timed(carry, steps)
+        best = min(best, seconds)
+    return EnvBench(spec.name, num_envs, compile_seconds, steps * num_envs / best)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What this machine reached on one task: env steps a second by number of parallel envs, the day
+    (ISO) of the last figure and the device."""
+
+    rates: dict[int, float]
+    day: str
+    device: str
+
+
+def known_speeds() -> dict[str, Speed]:
+    """The figures that this machine remembers, by task; empty if there are none. No jax."""
+    try:
+        kept = json.loads(_speeds_file().read_text())
+        return {
+            task: Speed({int(n): float(r) for n, r in row["rates"].items()}, row["day"], row["device"])
+            for task, row in kept.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # none, or a damaged file: measured again when wanted
+
+
+def remember_speed(row: EnvBench) -> None:
+    """Keep one figure for `known_speeds`; an older one of another device is forgotten."""
+    known, here = known_speeds(), device.description()
+    old = known.get(row.env)
+    rates = {} if old is None or old.device != here else old.rates
+    rates = {**rates, row.num_envs: row.env_steps_per_second}
+    known[row.env] = Speed(rates, time.strftime("%Y-%m-%d"), here)
+    with contextlib.suppress(CrlscaleError):  # a folder that refuses: measured again when wanted
+        content = {task: asdict(speed) for task, speed in sorted(known.items())}
+        replace_file(_speeds_file(), json.dumps(content, indent=1).encode())
+
+
+def _speeds_file() -> Path:
+    return device.cache_folder() / "env_speeds.json"
 
 
 def _settings(depth: int, width: int, batch_size: int) -> dict:
