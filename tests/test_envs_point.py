@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from crlscale.envs.mazes import MAZES
 from crlscale.envs.point import Physics
 from crlscale.envs.registry import make_env, task_spec
+from crlscale.envs.spec import Options
 
 HALF = 0.15
 
@@ -216,3 +217,61 @@ def test_the_state_never_holds_the_goal(u):
     one = place(u, 1.5, 1.5, goal=(0.1, 0.2)).obs
     other = place(u, 1.5, 1.5, goal=(0.7, -0.2)).obs
     assert (one[:4] == other[:4]).all() and (one[4:] != other[4:]).all()
+
+
+# --- variants ---------------------------------------------------------------------------
+def test_pits_are_failures_and_the_border_still_stops():
+    env = make_env(task_spec("point_u_pitfall"))
+    push = jax.jit(env.step)
+    state = place(env, 1.5, 1.5)
+    for _ in range(40):
+        state = push(state, jnp.array([1.0, 0.0]))  # down the rows, over the pit at (2, 1)
+        if state.done:
+            break
+    assert float(state.done) == 1.0
+    assert state.pipeline_state.position[0] > 2.0
+    state = place(env, 1.5, 1.5)
+    for _ in range(40):
+        state = push(state, jnp.array([-1.0, 0.0]))  # against the border
+    assert float(state.done) == 0.0 and state.pipeline_state.position[0] > 1.0
+
+
+def test_goal_in_the_state():
+    plain = make_env(task_spec("point_u_maze"))
+    leaking = make_env(task_spec("point_u_maze", Options(goal_in_state=True)))
+    assert leaking.observation_size == plain.observation_size + 2 == 8
+    key = jax.random.PRNGKey(4)
+    state = leaking.reset(key)
+    np.testing.assert_array_equal(state.obs[4:6], state.obs[6:8])
+    after = leaking.step(state, jnp.ones(2))
+    np.testing.assert_array_equal(after.obs[4:6], state.obs[6:8])
+    np.testing.assert_array_equal(
+        after.obs[jnp.array([0, 1, 2, 3, 6, 7])], plain.step(plain.reset(key), jnp.ones(2)).obs
+    )
+
+
+def test_single_goal_is_commanded_always():
+    env = make_env(task_spec("point_big_maze", Options(goals="single")))
+    states = jax.vmap(env.reset)(jax.random.split(jax.random.PRNGKey(0), 50))
+    assert len(np.unique(np.asarray(states.obs[:, 4:]), axis=0)) == 1
+    assert len(np.unique(np.asarray(states.obs[:, :2]), axis=0)) == 50
+    assert env.spec.goal_cells == 1
+
+
+def test_stitching_trains_near_pairs_and_evaluates_all():
+    """Starts and goals as commanded, by cell: training never asks for more than 3 cells."""
+    env = make_env(task_spec("point_u_maze", Options(stitch=3)))
+    maze = env.spec.maze
+    centre, scale = np.array([2.5, 2.5]), 2.5
+
+    def cells(states):
+        start = np.floor(np.asarray(states.pipeline_state.position)).astype(int)
+        goal = np.floor(np.asarray(states.obs[:, 4:]) * scale + centre).astype(int)
+        return [(tuple(s), tuple(g)) for s, g in zip(start.tolist(), goal.tolist(), strict=True)]
+
+    states = jax.vmap(env.reset)(jax.random.split(jax.random.PRNGKey(0), 2000))
+    seen = set(cells(states))
+    assert seen == {(tuple(s), tuple(g)) for s, g in maze.training_pairs(stitch=3).tolist()}
+    every = jnp.arange(42, dtype=jnp.int32)
+    begun = jax.vmap(env.start_case)(jax.random.split(jax.random.PRNGKey(1), 42), every)
+    assert cells(begun) == [(case.start, (case.row, case.column)) for case in env.spec.cases]

@@ -158,3 +158,27 @@ def test_seeds_under_vmap_equal_single_seeds(play):
         alone = play(seed, fails)
         for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
             np.testing.assert_allclose(a[seed], b, rtol=1e-6)
+
+
+# --- frozen starts ----------------------------------------------------------------------
+def test_frozen_envs_keep_their_first_start_and_goal():
+    """The public rule (trap 1), as `reset = frozen`: the same start and goal at every episode of an
+    env, different ones between the envs; all else as without it."""
+
+    def play(frozen):
+        def step(episodes, _):
+            after, row = episode.advance(RULER, episodes, jnp.zeros((ENVS, 1)), LIMIT)
+            return after, (episodes, row)
+
+        begun = episode.begin(RULER, jax.random.PRNGKey(3), ENVS, frozen)
+        return jax.tree.map(np.asarray, jax.lax.scan(step, begun, None, 4 * LIMIT)[1])
+
+    (before, rows), (_, free) = play(True), play(False)
+    place, goal = rows.state[..., 0], before.env.obs[..., 2]
+    assert (place == place[0]).all() and (goal == goal[0]).all()
+    assert len(np.unique(place[0])) == len(np.unique(goal[0])) == ENVS
+    assert (rows.state[..., 1] == np.tile(np.arange(LIMIT), 4)[:, None]).all()
+    assert (rows.episode == np.repeat(np.arange(4), LIMIT)[:, None]).all()
+    assert (rows.ending == free.ending).all()
+    assert (rows.state[:LIMIT] == free.state[:LIMIT]).all()
+    assert len(np.unique(free.state[..., 0])) == 4 * ENVS
