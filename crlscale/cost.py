@@ -26,8 +26,8 @@ ELEMENT_SECONDS = 1.0e-9  # LayerNorm, swish and copies, each activation of each
 PAIR_SECONDS = 9e-9  # logits of the B x B loss
 PARAMETER_SECONDS = 2.5e-9  # Adam and norms, each parameter
 UPDATE_SECONDS = 4e-4  # what an update costs at any size
-ENV_STEP_SECONDS = 1.5e-6  # one step of an embedded task, without the actor
 START_SECONDS = 22.0  # imports and compilation of the first run of a shape
+COMPILES = 3  # of the step of a physics task: in the epoch, the evaluation and the fingerprint
 WARM_START_SECONDS = 10.0  # the same with compiled programs in the cache
 
 
@@ -117,10 +117,11 @@ def run_seconds(config: RunConfig, warm: bool = False) -> float:
     steps = config.total_env_steps + (config.evaluations + 1) * config.eval_envs * config.episode_length
     acting = actor_parameters(config) * 2 / _rate(config.num_envs, config.width)
     elements = config.actor_layers * config.width * 3 * ELEMENT_SECONDS
+    start = START_SECONDS + COMPILES * config.task.compile_seconds
     return (
-        (WARM_START_SECONDS if warm else START_SECONDS)
+        (WARM_START_SECONDS if warm else start)
         + config.total_updates * update_seconds(config)
-        + steps * (ENV_STEP_SECONDS + acting + elements)
+        + steps * (config.task.step_seconds + acting + elements)
     )
 
 

@@ -45,7 +45,9 @@ class TaskSpec:
     one in force, `goal_sets` the legal goal sets of an evaluation (the first one scores a run by
     default). `cases` are the distinct pairs of start and goal that an evaluation commands in turn,
     None where goals are drawn from a continuum. `legacy_in_state` says whether the published
-    version's state contains the commanded goal, `legacy_time_step` the sub-step it really ran [s].
+    version's state contains the commanded goal, `legacy_time_step` whether it really
+    ran another sub-step, so that `time_step="published"` differs. `step_seconds` is about what an
+    env step costs one core, `compile_seconds` about what a compile of it does (docs/performance.md).
     """
 
     name: str
@@ -65,6 +67,8 @@ class TaskSpec:
     options: Options = PLAIN
     legacy_in_state: bool = False
     legacy_time_step: bool = False
+    step_seconds: float = 1.5e-6
+    compile_seconds: float = 0.0
 
     @property
     def success_radius(self) -> float:
