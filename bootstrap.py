@@ -22,7 +22,6 @@ STAMP = os.path.join(VENV, "crlscale-installed")
 SPACE_BYTES = 2 * 1000**3  # 1.2 GB installed, and the wheels beside it for a while
 
 QUICK = ["sweep", "depth", "--preset", "quick", "--min", "2", "--max", "8", "--seeds", "5"]
-PLOT = ["plot", "critical-depth"]
 TESTS = ["-m", "slow or not slow", "-n", "2", "--dist", "worksteal"]
 
 USAGE = """usage: python3 bootstrap.py quick       set up .venv, run a small depth study, draw it
@@ -80,18 +79,15 @@ def main(arguments):
 
 
 def quick():
-    """The main job: a small depth study and its figure; the exit code of what failed, or 0."""
-    crlscale = [PYTHON, "-m", "crlscale"]
-    swept = run(crlscale + QUICK)
-    if swept not in (0, 1):  # 1: some runs failed, the others can be drawn
-        return swept
-    plotted = run(crlscale + PLOT)
-    say("next:")
-    say("  source .venv/bin/activate")
-    say("  crlscale status")
-    say("  crlscale plot learning-curves")
-    say("  crlscale sweep depth --min 2 --max 64")
-    return plotted or swept
+    """The main job: a small depth study, which draws its figure; the exit code of the sweep."""
+    swept = run([PYTHON, "-m", "crlscale"] + QUICK)
+    if swept in (0, 1):  # 1: some runs failed, the others can be looked at
+        say("next:")
+        say("  source .venv/bin/activate")
+        say("  crlscale status")
+        say("  crlscale plot learning-curves")
+        say("  crlscale sweep depth --min 2 --max 64")
+    return swept
 
 
 # --- the installation ----------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jax
 
+from crlscale.errors import CrlscaleError
 from crlscale.store import read_json, write_json
 from crlscale.train import Tally, TrainState
 
@@ -60,7 +61,15 @@ def restore(folder: Path, position: Position, state, tally) -> tuple[TrainState,
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
         {"state": state, "tally": tally},
     )
-    loaded = ocp.load((Path(folder) / str(position.unrolls) / "state").resolve(), shapes)
+    path = (Path(folder) / str(position.unrolls) / "state").resolve()
+    try:
+        loaded = ocp.load(path, shapes)
+    except Exception as damaged:  # orbax and tensorstore raise many kinds
+        raise CrlscaleError(
+            f"cannot load the checkpoint {path} ({type(damaged).__name__})",
+            value=str(path),
+            remedy=f"rm -r {folder}, and the run starts again",
+        ) from damaged
     return loaded["state"], loaded["tally"]
 
 

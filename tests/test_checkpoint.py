@@ -11,6 +11,7 @@ import pytest
 from crlscale import checkpoint
 from crlscale.checkpoint import Position
 from crlscale.config import make_config
+from crlscale.errors import CrlscaleError
 from crlscale.program import split
 from crlscale.train import make_trainer
 
@@ -126,3 +127,14 @@ def test_nothing_pickled_is_written(tmp_path):
     checkpoint.save(tmp_path, position(), {"x": jnp.arange(10.0)}, {"y": jnp.int32(1)})
     names = [path.name for path in tmp_path.rglob("*") if path.is_file()]
     assert names and not any(name.endswith((".pkl", ".pickle", ".npy")) for name in names)
+
+
+def test_damaged_checkpoint_says_the_way_out(tmp_path, carry):
+    folder = tmp_path / "checkpoints"
+    checkpoint.save(folder, position(), *carry)
+    for path in (folder / "7" / "state").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    with pytest.raises(CrlscaleError, match="cannot load the checkpoint") as refused:
+        checkpoint.restore(folder, position(), *shapes(carry))
+    assert f"rm -r {folder}" in refused.value.remedy
