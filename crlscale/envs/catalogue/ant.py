@@ -1,5 +1,62 @@
-"""ant: being written."""
+"""ant, ant_ball, ant_{maze}_maze and ant_{maze}_pitfall: the four-legged robot of brax."""
 
-from crlscale.envs.spec import Family
+from crlscale.envs.catalogue.choices import engine_of, without
+from crlscale.envs.mazes import MAZES, Maze, maze_of
+from crlscale.envs.spec import Family, Options, TaskSpec
 
-FAMILY = Family(names=(), build=lambda _name, _options: None, options=frozenset(), env="")
+STEPS = {
+    "spring": (0.005, 10),
+    "positional": (0.005, 10),
+    "generalized": (0.01, 5),
+    "mjx": (0.01, 5),
+}
+SOURCE = "arXiv 2503.14858; JaxGCRL, arXiv 2408.11052; robot of brax"
+
+
+def build(name: str, options: Options) -> TaskSpec | None:
+    maze = maze_of("ant", name, options.maze)
+    if maze is None and name not in ("ant", "ant_ball"):
+        return None
+    if maze is None:
+        without(name, options, "maze", "stitch")
+    ball = name == "ant_ball"
+    return TaskSpec(
+        name=name,
+        family="ant",
+        state_size=29 + (2 if ball else 0) + (2 if options.goal_in_state else 0),
+        goal_size=2,
+        action_size=8,
+        episode_length=1000,
+        discount=0.99,
+        radii=(("easy", 2.0), ("standard", 0.5)) if name == "ant" else (("standard", 0.5),),
+        goal="ball x, y [m]" if ball else "torso x, y [m]",
+        source=SOURCE,
+        engine=engine_of(options, STEPS),
+        options=options,
+        **in_maze(maze, options),
+    )
+
+
+def in_maze(maze: Maze | None, options: Options) -> dict:
+    """The fields of a TaskSpec that a maze decides."""
+    if maze is None:
+        return {}
+    return {
+        "maze": maze,
+        "cases": maze.cases(options.goals, options.stitch),
+        "goal_sets": maze.goal_sets(options.goals, options.stitch),
+    }
+
+
+FAMILY = Family(
+    names=(
+        "ant",
+        "ant_ball",
+        *(f"ant_{maze}_maze" for maze in MAZES),
+        "ant_u_pitfall",
+        "ant_big_pitfall",
+    ),
+    build=build,
+    options=frozenset({"backend", "success", "goals", "goal_in_state", "friction", "maze", "stitch"}),
+    env="crlscale.envs.ant:ant",
+)
