@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import sys
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def prepare(threads: int) -> None:
 
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    warnings.filterwarnings("ignore", message="Brax System, piplines", category=UserWarning)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         import brax.envs.base  # noqa: F401  tells of optional packages that it does not need
 

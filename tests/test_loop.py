@@ -207,6 +207,33 @@ def test_seconds_of_training_go_on_too(interrupted):
     assert rate == pytest.approx(24 / seconds[1])
 
 
+# --- physics -------------------------------------------------------------------------------
+def test_fingerprint_is_in_the_first_row_and_in_the_footer(plain):
+    first, *others = rows(plain["run"])
+    found = json.loads(first["physics"])
+    assert (found["backend"], len(found["trajectory"])) == ("jax", 10)
+    assert all(row["physics"] is None for row in others)
+    assert store.read_metadata(plain["run"] / "metrics.parquet")["physics"] == found
+
+
+@pytest.mark.slow
+def test_run_does_not_go_on_under_other_physics(tmp_path):
+    """As after an upgrade that simulates in another way; what was measured stays."""
+    study, plan = tiny_study(tmp_path)
+    (run_id,) = plan.configs
+    run = study / "runs" / run_id
+    stop_at_first_chunk(study, [run_id], signal.SIGTERM)
+    measured, footer = rows(run), store.read_metadata(run / "metrics.parquet")
+    other = json.loads(measured[0]["physics"])
+    other["trajectory"][0][0] += 0.01
+    measured[0]["physics"] = json.dumps(other)
+    store.write_metrics(run, measured, footer)
+    code, _, err = crlscale("run", study, run_id)
+    assert code == 2 and "began with other physics" in err and f"remove {run}" in err
+    assert status(study, run_id)["status"] == "failed"
+    assert rows(run) == measured
+
+
 # --- divergence ----------------------------------------------------------------------------
 @pytest.mark.parametrize("evaluations", [1, 2])
 def test_divergence_is_a_result(tmp_path, evaluations):
