@@ -1,34 +1,267 @@
-"""`crlscale envs`: the tasks."""
+"""`crlscale envs`: the tasks, what they are, how fast they step here and how they look."""
 
+import textwrap
 from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated
 
-from crlscale.cli.console import Json, emit_json, print_table
+import typer
+
+from crlscale.cli.console import Json, emit_json, print_table, say
+from crlscale.errors import CrlscaleError
+
+WIDTH = 80  # of what is printed without a table
+SIZES = (64, 256)  # parallel envs that --speed measures
+FAILURES = {
+    "ant": ("torso below 0.2 m or above 1 m",),
+    "humanoid": ("torso below 1 m or above 2 m",),
+}
+
+Names = Annotated[list[str] | None, typer.Argument(help="Tasks; all of them if left out.")]
+SpeedFlag = Annotated[bool, typer.Option("--speed", help="Measure env steps/s here, on one core.")]
+Draw = Annotated[bool, typer.Option("--draw", help="Draw the named tasks: a map and a frame.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the pictures of --draw.")]
 
 
-def envs(json: Json = False) -> int:
-    """Every task with its sizes, episode, success radius and goals.
+def envs(
+    names: Names = None,
+    speed: SpeedFlag = False,
+    draw: Draw = False,
+    out: Out = Path("figures"),
+    json: Json = False,
+) -> int:
+    """The tasks: sizes, goal, success radius, episode, backend and steps/s measured here; one task
+    in full by its name.
 
-    Example: crlscale envs
+    Example: crlscale envs ant_u_maze
     """
-    from crlscale.config import DEFAULT_ENV
+    specs = _specs(names or [])
+    if speed and draw:
+        raise CrlscaleError("--speed and --draw are two commands", value=None, remedy="--speed")
+    if speed:
+        return _speed(specs, json)
+    if draw:
+        return _draw(specs if names else [], out, json)
+    if json:
+        return _as_json(specs)
+    if len(names or []) == 1:
+        _show(specs[0])
+    else:
+        _list(specs)
+    return 0
+
+
+def _specs(names: list[str]) -> list:
+    """The specs of `names`, of every task if there are none."""
     from crlscale.envs.registry import task_names, task_spec
 
-    specs = [task_spec(name) for name in task_names()]
-    if json:
-        emit_json({"default": DEFAULT_ENV, "rows": [asdict(spec) for spec in specs]})
-        return 0
-    rows = [
-        [
-            spec.name,
-            f"{spec.state_size}+{spec.goal_size}",
-            str(spec.action_size),
-            str(spec.episode_length),
-            str(spec.success_radius),
-            "-" if spec.goal_cells is None else str(spec.goal_cells),
-            ", ".join(spec.goal_sets),
-        ]
-        for spec in specs
+    return [task_spec(name) for name in names or task_names()]
+
+
+def _as_json(specs: list) -> int:
+    from crlscale.bench import known_speeds
+    from crlscale.config import DEFAULT_ENV
+
+    emit_json({"default": DEFAULT_ENV, "rows": [_record(spec, known_speeds()) for spec in specs]})
+    return 0
+
+
+def _record(spec, speeds: dict) -> dict:
+    """A spec with what follows from it, as JSON says it."""
+    found = speeds.get(spec.name)
+    return {
+        **asdict(spec),
+        "success_radius": spec.success_radius,
+        "goal_cells": spec.goal_cells,
+        "env_step_seconds": spec.env_step_seconds,
+        "legal_options": sorted(_family(spec).options),
+        "speed": None if found is None else asdict(found),
+    }
+
+
+# --- the list ------------------------------------------------------------------------------
+def _list(specs: list) -> None:
+    """One table for all tasks that share goal, radius, episode, engine and source."""
+    from crlscale.bench import known_speeds
+    from crlscale.config import DEFAULT_ENV
+
+    speeds = known_speeds()
+    columns = ["task", "state+goal", "action", "cells", "goal sets", *(f"at {n}" for n in SIZES)]
+    for shared, group in groupby(specs, key=_shared):
+        print("\n".join(textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in shared))
+        print_table("", columns, [_row(spec, speeds) for spec in group])
+        print()
+    words = f"default: {DEFAULT_ENV}; chain_N exists for N from 2 to 64. {_measured_words(speeds)}"
+    print(textwrap.fill(words, WIDTH))
+    say("next: crlscale envs NAME, crlscale envs NAME --draw, crlscale envs NAME --speed")
+
+
+def _shared(spec) -> tuple[str, ...]:
+    """What the heading of a group of tasks says."""
+    return (
+        f"{spec.family.upper()}: {spec.goal}, success within {_radii(spec)}",
+        f"episode {spec.episode_length} steps, {_engine(spec)}; source: {spec.source}",
+    )
+
+
+def _row(spec, speeds: dict) -> list[str]:
+    cells = "-" if spec.goal_cells is None else str(spec.goal_cells)
+    sets = ", ".join(spec.goal_sets)
+    sizes = [f"{spec.state_size}+{spec.goal_size}", str(spec.action_size)]
+    return [spec.name, *sizes, cells, sets, *(_rate(spec, speeds, size) for size in SIZES)]
+
+
+def _rate(spec, speeds: dict, num_envs: int) -> str:
+    rate = speeds[spec.name].rates.get(num_envs) if spec.name in speeds else None
+    return "-" if rate is None else f"{rate:,.0f}"
+
+
+def _measured_words(speeds: dict) -> str:
+    at = " and ".join(f"at {n}" for n in SIZES)
+    what = f"Columns {at}: env steps/s with so many parallel envs"
+    if not speeds:
+        return f"{what}; - is not measured on this machine, `crlscale envs --speed` does."
+    days = sorted({speed.day for speed in speeds.values()})
+    days = " to ".join(dict.fromkeys((days[0], days[-1])))
+    devices = ", ".join(sorted({speed.device for speed in speeds.values()}))
+    return f"{what}, random actions, one core; measured {days} on {devices}; - is not measured."
+
+
+# --- one task ------------------------------------------------------------------------------
+def _show(spec) -> None:
+    from crlscale.bench import known_speeds
+
+    print(spec.name)
+    for key, text in _facts(spec, known_speeds()):
+        indent = " " * 18
+        print(textwrap.fill(f"  {key:<16}{text}", WIDTH, subsequent_indent=indent))
+    if spec.maze:
+        legend = "# pit (border: wall)" if spec.maze.pits else "# wall"
+        print(f"  {'layout':<16}{legend}, R start, F far goal, . other goal")
+        print(textwrap.indent("\n".join(spec.maze.rows), " " * 18))
+    say(f"next: crlscale envs {spec.name} --draw, or crlscale sweep depth --env {spec.name}")
+
+
+def _facts(spec, speeds: dict) -> list[tuple[str, str]]:
+    """What is known of one task, as (key, text)."""
+    facts = [
+        ("goal", f"{spec.goal}; {spec.goal_size} numbers"),
+        ("success", f"within {_radii(spec)} of the commanded goal"),
+        ("state", f"{spec.state_size} numbers, {_goal_in_state(spec)}"),
+        ("action", f"{spec.action_size} numbers in [-1, 1]"),
+        ("episode", f"{spec.episode_length} steps; discount {spec.discount} by default"),
+        ("physics", _engine(spec)),
+        ("failure", _failure(spec)),
+        ("goal sets", f"{', '.join(spec.goal_sets)}; {spec.goal_sets[0]} scores by default"),
     ]
-    columns = ["task", "state+goal", "action", "steps", "radius", "cells", "goal sets"]
-    print_table(f"tasks (default: {DEFAULT_ENV}; chain_N for N from 2 to 64)", columns, rows)
+    if spec.cases is not None:
+        far = sum(case.far for case in spec.cases)
+        facts.append(("goal cells", f"{len(spec.cases)}, of them {far} far"))
+    if spec.legacy_time_step:
+        facts.append(("published", "ran with another time step: --set time_step=published"))
+    rates = ", ".join(f"{_rate(spec, speeds, n)} with {n} envs" for n in SIZES)
+    known = speeds.get(spec.name)
+    where = f"measured {known.day} on {known.device}" if known else "`crlscale envs --speed` measures"
+    return [*facts, ("options", _options(spec)), ("steps/s", f"{rates} ({where})"),
+            ("source", spec.source)]  # fmt: skip
+
+
+def _failure(spec) -> str:
+    """What ends an episode early."""
+    if spec.maze and spec.maze.pits:
+        return " or ".join([*FAILURES.get(spec.family, ()), "over a pit"])
+    return "; ".join(FAILURES.get(spec.family, ())) or "never"
+
+
+def _radii(spec) -> str:
+    """ "0.5" or "0.5 (easy 2, hard 0.1)"."""
+    others = [f"{name} {radius:g}" for name, radius in spec.radii if radius != spec.success_radius]
+    return f"{spec.success_radius:g}" + (f" ({', '.join(others)})" if others else "")
+
+
+def _engine(spec) -> str:
+    if spec.engine is None:
+        return "pure JAX"
+    engine = spec.engine
+    others = [name for name in engine.backends if name != engine.backend]
+    also = f" (also {', '.join(others)})" if others else ""
+    step = f"{spec.env_step_seconds:g} s = {engine.sub_steps} x {engine.time_step:g} s"
+    return f"{engine.backend}{also}, step {step}"
+
+
+def _goal_in_state(spec) -> str:
+    if spec.options.goal_in_state:
+        return "the commanded goal among them"
+    legacy = "; the published one holds it: --set goal_in_state=true" if spec.legacy_in_state else ""
+    return f"without the commanded goal{legacy}"
+
+
+def _options(spec) -> str:
+    """How each option that the task has is typed."""
+    engine, radii = spec.engine, [name for name, _ in spec.radii]
+    typed = {
+        "backend": f"--backend {'|'.join(engine.backends)}" if engine else "",
+        "success": f"--set success={'|'.join(radii)}" if len(radii) > 1 else "",
+        "goals": "--set goals=single",
+        "goal_in_state": "--set goal_in_state=true",
+        "time_step": "--set time_step=published" if spec.legacy_time_step else "",
+        "friction": "--set friction=NUMBER",
+        "maze": f"--env {spec.family}_maze --maze FILE",
+        "stitch": "--set stitch=K",
+    }
+    found = [typed[name] for name in typed if name in _family(spec).options and typed[name]]
+    return "; ".join(found) or "none"
+
+
+def _family(spec):
+    from crlscale.envs.registry import FAMILIES
+
+    return next(f for f in FAMILIES if f.build(spec.name, spec.options) is not None)
+
+
+# --- measuring and drawing -----------------------------------------------------------------
+def _speed(specs: list, json: bool) -> int:
+    """Measure and remember; each line as soon as it is known."""
+    from crlscale.bench import bench_envs, remember_speed
+
+    rows, width = [], max(len(spec.name) for spec in specs)
+    say("random actions, one core, by CPU time; compiling takes most of it")
+    if not json:
+        print(f"{'task':<{width}}  envs  env steps/s")
+    for row in bench_envs(specs, SIZES, threads=1, cached=True):
+        rows.append(row)
+        remember_speed(row)
+        if not json:
+            line = f"{row.env:<{width}}  {row.num_envs:>4}  {row.env_steps_per_second:>11,.0f}"
+            print(line, flush=True)
+    if json:
+        keys = ("env", "num_envs", "env_steps_per_second")
+        emit_json({"rows": [{key: getattr(row, key) for key in keys} for row in rows]})
+    return 0
+
+
+def _draw(specs: list, out: Path, json: bool) -> int:
+    """A map of each task, and a frame of its scene where a renderer is at hand."""
+    if not specs:
+        raise CrlscaleError(
+            "--draw needs a task by name", value=None, remedy="crlscale envs ant_u_maze --draw"
+        )
+    from crlscale.figures.style import save
+    from crlscale.figures.task_map import draw_task_map, save_frame
+    from crlscale.render import look_at
+
+    rows = []
+    for spec in specs:
+        look = look_at(spec)
+        files = save(draw_task_map(look.map), out, f"{spec.name}-map")
+        if look.frame is not None:
+            files.append(save_frame(look.frame, out / f"{spec.name}-scene.png"))
+        rows.append({"task": spec.name, "files": files, "no_frame": look.no_frame})
+        if not json:
+            print("\n".join(map(str, files)))
+            if look.no_frame:
+                say(f"{spec.name}: no frame: {look.no_frame}")
+    if json:
+        emit_json({"rows": rows})
     return 0
