@@ -24,6 +24,7 @@ PIT_COLOUR = (0.10, 0.16, 0.28, 1.0)
 FLOOR_COLOUR = (0.90, 0.90, 0.88, 1.0)
 GOAL_COLOUR = (0.835, 0.369, 0.0, 0.65)  # the commanded goal
 OTHER_GOAL_COLOUR = (0.0, 0.447, 0.698, 0.5)
+LINK_RADIUS = 0.04  # [m]
 LINK_COLOUR = (0.80, 0.80, 0.82, 1.0)
 
 
@@ -166,7 +167,8 @@ def _plain_floor(model):
         model.geom_rgba[index] = FLOOR_COLOUR
         model.geom_size[index, :2] = 0
     light = model.vis.headlight
-    light.ambient[:], light.diffuse[:], light.specular[:] = 0.45, 0.3, 0.0
+    light.ambient[:], light.specular[:] = 0.45, 0.0
+    light.diffuse[:] = 0.3 if model.nlight else 0.6
     model.light_diffuse[:], model.light_specular[:] = 0.3, 0.0
     return model
 
@@ -181,7 +183,8 @@ def _camera(data, task: TaskMap):
     else:
         places = np.concatenate([_in_space(task.starts), _in_space(task.goals), data.xpos[1:]])
         low, high = places.min(0) - task.radius, places.max(0) + task.radius
-        azimuth, elevation = 90.0, -38.0
+        in_space = task.goals.shape[1] == 3  # arms stand behind what they reach for
+        azimuth, elevation = (-120.0, -40.0) if in_space else (90.0, -38.0)
     camera = mujoco.MjvCamera()
     camera.azimuth, camera.elevation = azimuth, elevation
     camera.lookat[:] = (np.asarray(low) + np.asarray(high)) / 2
@@ -207,17 +210,22 @@ def _in_space(places: np.ndarray) -> np.ndarray:
 
 
 def _add_limbs(scene, model, data) -> None:
-    """A capsule from parent to child where a body has no geom of its own to be seen by."""
+    """A capsule along each link that has no geom to be seen by, and up to the first geom after it."""
     import mujoco
 
+    bare = {body for body in range(1, model.nbody) if not model.body_geomnum[body]}
+    joins = []
     for body in range(1, model.nbody):
         parent = model.body_parentid[body]
-        if model.body_geomnum[parent] or parent == 0:
-            continue
-        if np.linalg.norm(data.xpos[body] - data.xpos[parent]) > 1e-3:
-            geom = _add(scene, mujoco.mjtGeom.mjGEOM_CAPSULE, (0, 0, 0), (0, 0, 0), LINK_COLOUR)
-            ends = data.xpos[parent], data.xpos[body]
-            mujoco.mjv_connector(geom, mujoco.mjtGeom.mjGEOM_CAPSULE, 0.04, *ends)
+        if body in bare or parent in bare:
+            joins.append((data.xpos[parent], data.xpos[body]))
+        if parent in bare and body not in bare:
+            joins.append((data.xpos[body], data.geom_xpos[model.body_geomadr[body]]))
+    capsule = mujoco.mjtGeom.mjGEOM_CAPSULE
+    for start, end in joins:
+        if np.linalg.norm(end - start) > 1e-3:
+            geom = _add(scene, capsule, (0, 0, 0), (0, 0, 0), LINK_COLOUR)
+            mujoco.mjv_connector(geom, capsule, LINK_RADIUS, start, end)
 
 
 def _has_walls(model) -> bool:

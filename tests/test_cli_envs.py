@@ -54,7 +54,7 @@ def test_tables_name_every_task_and_fit_80_columns(capsys, monkeypatch, machine)
     assert code == 0 and err.startswith("next: crlscale envs NAME")
     lines = out.splitlines()
     for name in task_names():
-        (line,) = [line for line in lines if line.startswith(f"{name} ")]
+        (line,) = [line for line in lines if line.startswith(f"  {name} ")]
         spec = task_spec(name)
         assert f" {spec.state_size}+{spec.goal_size} " in line
     assert f"default: {DEFAULT_ENV}" in out and "N from 2 to 64" in out
@@ -67,10 +67,10 @@ def test_a_heading_says_what_its_tasks_share(capsys, monkeypatch, machine):
     monkeypatch.setenv("COLUMNS", "80")
     out = " ".join(run(capsys, "envs")[1].split())
     for spec in map(task_spec, task_names()):
-        assert f"{spec.family.upper()}: {spec.goal}, success within {spec.success_radius:g}" in out
-        assert f"source: {spec.source}" in out
-    assert "episode 200 steps, pure JAX;" in out
-    assert "0.05 s = 10 x 0.005 s" in out
+        assert f"goal {spec.goal}; success within {spec.success_radius:g}" in out
+        assert f"{spec.family.upper()}: " in out and f"source: {spec.source}" in out
+    assert "POINT: 200 steps, pure JAX" in out
+    assert "ANT: 1000 steps of 0.05 s, spring (also positional," in out
 
 
 # --- one task ------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_speed_is_measured_told_and_remembered(capsys, machine):
     assert sorted(known.rates) == [64, 256] and min(known.rates.values()) > 0
     assert [line[2] for line in lines] == [f"{known.rates[n]:,.0f}" for n in (64, 256)]
     text = " ".join(run(capsys, "envs", "chain_2")[1].split())
-    assert f"{known.rates[64]:,.0f} with 64 envs" in text and f"measured {known.day}" in text
+    assert f"{known.rates[64] / 1e6:.2f} M with 64 envs" in text and f"measured {known.day}" in text
     (row,) = run_json(capsys, "envs", "chain_2")["rows"]
     assert row["speed"]["rates"] == {str(n): rate for n, rate in known.rates.items()}
 

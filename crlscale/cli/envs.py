@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crlscale.cli.console import Json, emit_json, print_table, say
+from crlscale.cli.console import Json, emit_json, say
 from crlscale.errors import CrlscaleError
 
 WIDTH = 80  # of what is printed without a table
@@ -82,50 +82,69 @@ def _record(spec, speeds: dict) -> dict:
 
 # --- the list ------------------------------------------------------------------------------
 def _list(specs: list) -> None:
-    """One table for all tasks that share goal, radius, episode, engine and source."""
+    """By family, what its tasks share said once; then a line a task."""
     from crlscale.bench import known_speeds
     from crlscale.config import DEFAULT_ENV
 
-    speeds = known_speeds()
-    columns = ["task", "state+goal", "action", "cells", "goal sets", *(f"at {n}" for n in SIZES)]
-    for shared, group in groupby(specs, key=_shared):
-        print("\n".join(textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in shared))
-        print_table("", columns, [_row(spec, speeds) for spec in group])
+    speeds, width = known_speeds(), max(len(spec.name) for spec in specs)
+    for heading, family in groupby(specs, key=_heading):
+        _print_filled(*heading)
+        print(_line("task", width, "state+goal", "action", "cells", "goal sets", *map(str, SIZES)))
+        for aim, group in groupby(family, key=_aim):
+            _print_filled(aim)
+            for spec in group:
+                print(_row(spec, width, speeds))
         print()
-    words = f"default: {DEFAULT_ENV}; chain_N exists for N from 2 to 64. {_measured_words(speeds)}"
-    print(textwrap.fill(words, WIDTH))
+    columns = " and ".join(map(str, SIZES))
+    _print_filled(
+        f"default: {DEFAULT_ENV}; chain_N exists for N from 2 to 64; a maze of your own is --env"
+        f" point_maze, ant_maze or humanoid_maze. Columns {columns}: env steps/s with so many parallel"
+        f" envs, {_measured_words(speeds)}"
+    )
     say("next: crlscale envs NAME, crlscale envs NAME --draw, crlscale envs NAME --speed")
 
 
-def _shared(spec) -> tuple[str, ...]:
-    """What the heading of a group of tasks says."""
-    return (
-        f"{spec.family.upper()}: {spec.goal}, success within {_radii(spec)}",
-        f"episode {spec.episode_length} steps, {_engine(spec)}; source: {spec.source}",
-    )
+def _print_filled(*lines: str) -> None:
+    for line in lines:
+        print(textwrap.fill(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
 
 
-def _row(spec, speeds: dict) -> list[str]:
+def _heading(spec) -> tuple[str, str]:
+    of = f" of {spec.env_step_seconds:g} s" if spec.engine else ""
+    title = f"{spec.family.upper()}: {spec.episode_length} steps{of}, {_backends(spec)}"
+    return title, f"source: {spec.source}"
+
+
+def _aim(spec) -> str:
+    return f"goal {spec.goal}; success within {_radii(spec)}"
+
+
+def _row(spec, width: int, speeds: dict) -> str:
     cells = "-" if spec.goal_cells is None else str(spec.goal_cells)
-    sets = ", ".join(spec.goal_sets)
-    sizes = [f"{spec.state_size}+{spec.goal_size}", str(spec.action_size)]
-    return [spec.name, *sizes, cells, sets, *(_rate(spec, speeds, size) for size in SIZES)]
+    sizes = f"{spec.state_size}+{spec.goal_size}", str(spec.action_size)
+    rates = (_rate(spec, speeds, size) for size in SIZES)
+    return _line(spec.name, width, *sizes, cells, ", ".join(spec.goal_sets), *rates)
+
+
+def _line(name: str, width: int, sizes, action, cells, goal_sets, *rates: str) -> str:
+    columns = f"  {name:<{width}} {sizes:>10} {action:>6} {cells:>5}  {goal_sets:<14}"
+    return columns + "".join(f" {rate:>7}" for rate in rates)
 
 
 def _rate(spec, speeds: dict, num_envs: int) -> str:
     rate = speeds[spec.name].rates.get(num_envs) if spec.name in speeds else None
-    return "-" if rate is None else f"{rate:,.0f}"
+    if rate is None:
+        return "-"
+    return f"{rate:,.0f}" if rate < 99_999 else f"{rate / 1e6:.2f} M"
 
 
 def _measured_words(speeds: dict) -> str:
-    at = " and ".join(f"at {n}" for n in SIZES)
-    what = f"Columns {at}: env steps/s with so many parallel envs"
     if not speeds:
-        return f"{what}; - is not measured on this machine, `crlscale envs --speed` does."
+        return "none measured on this machine yet: `crlscale envs --speed`."
     days = sorted({speed.day for speed in speeds.values()})
     days = " to ".join(dict.fromkeys((days[0], days[-1])))
     devices = ", ".join(sorted({speed.device for speed in speeds.values()}))
-    return f"{what}, random actions, one core; measured {days} on {devices}; - is not measured."
+    return f"random actions, one core, measured {days} on {devices}; - is not measured."
 
 
 # --- one task ------------------------------------------------------------------------------
@@ -170,8 +189,8 @@ def _facts(spec, speeds: dict) -> list[tuple[str, str]]:
 def _failure(spec) -> str:
     """What ends an episode early."""
     if spec.maze and spec.maze.pits:
-        return " or ".join([*FAILURES.get(spec.family, ()), "over a pit"])
-    return "; ".join(FAILURES.get(spec.family, ())) or "never"
+        return ", ".join([*FAILURES.get(spec.family, ()), "over a pit"])
+    return ", ".join(FAILURES.get(spec.family, ())) or "never"
 
 
 def _radii(spec) -> str:
@@ -180,14 +199,19 @@ def _radii(spec) -> str:
     return f"{spec.success_radius:g}" + (f" ({', '.join(others)})" if others else "")
 
 
-def _engine(spec) -> str:
+def _backends(spec) -> str:
+    """The backend in force, and the others that run the task."""
     if spec.engine is None:
         return "pure JAX"
-    engine = spec.engine
-    others = [name for name in engine.backends if name != engine.backend]
-    also = f" (also {', '.join(others)})" if others else ""
-    step = f"{spec.env_step_seconds:g} s = {engine.sub_steps} x {engine.time_step:g} s"
-    return f"{engine.backend}{also}, step {step}"
+    others = [name for name in spec.engine.backends if name != spec.engine.backend]
+    return spec.engine.backend + (f" (also {', '.join(others)})" if others else "")
+
+
+def _engine(spec) -> str:
+    if spec.engine is None:
+        return _backends(spec)
+    steps = f"{spec.engine.sub_steps} x {spec.engine.time_step:g} s"
+    return f"{_backends(spec)}, env step {spec.env_step_seconds:g} s = {steps}"
 
 
 def _goal_in_state(spec) -> str:

@@ -25,6 +25,7 @@ GOAL_LOOKS = {  # by whether the goal is far
     False: {"color": style.BLUE, "marker": "o"},
     True: {"color": style.ORANGE, "marker": "D"},
 }
+LEGEND = {"loc": "outside upper left", "handlelength": 1.6, "columnspacing": 1.4}
 SIDE = 4.6  # of the drawn area's longer side [inches]
 SHOWN = 200  # goals that get a marker; all of them are shaded
 THIN = 1e-3  # a spread of goals below this share of the success radius is drawn as none
@@ -95,13 +96,7 @@ def _draw_maze(task: TaskMap, grid: Grid) -> Figure:
                       edgecolors=look["color"], linewidths=1.0, zorder=3)  # fmt: skip
         axes.plot(*places.T, linestyle="", markersize=4, zorder=4, **look)
     _frame_maze(axes, task, grid)
-    figure.legend(
-        handles=_maze_legend(grid),
-        loc="outside upper left",
-        ncols=5,
-        handlelength=1.6,
-        columnspacing=1.4,
-    )
+    figure.legend(handles=_maze_legend(grid), **LEGEND, ncols=5)
     style.caption(
         figure,
         words.sentences(
@@ -165,22 +160,22 @@ def _draw_open(task: TaskMap) -> Figure:
     if size == 3 and np.ptp(task.goals[:, 2]) > THIN * task.radius:
         planes.append((0, 2))
     spans = [_span(task, plane) for plane in planes]
-    heights = [(top - bottom) / (right - left) for (left, right), (bottom, top) in spans]
-    figure, (axes,) = style.new_figure(SIDE + 1.0, SIDE * sum(heights) + 1.3 + 0.6 * len(planes))
-    panels = [axes]
+    tallest = max((top - bottom) / (right - left) for (left, right), (bottom, top) in spans)
+    side = SIDE if len(planes) == 1 else 0.75 * SIDE
+    figure, panels = style.new_figure(side * len(planes) + 1.0, side * tallest + 1.5)
     if len(planes) == 2:
-        axes.remove()
-        panels = list(figure.subplots(2, 1, height_ratios=heights, sharex=True))
+        panels[0].remove()
+        panels = list(figure.subplots(1, 2))
     for panel, plane, span in zip(panels, planes, spans, strict=True):
         _draw_plane(panel, task, plane, span)
     panels[0].set_title(f"{task.task}: {task.goal}")
-    panels[-1].set_xlabel(f"x [{task.unit}]")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, **LEGEND, ncols=3)
     flat = size == 3 and len(planes) == 1
     style.caption(
         figure,
         words.sentences(
-            "above from above, below from the side" if len(planes) == 2 else "seen from above",
+            "left: from above, right: from the side" if len(planes) == 2 else "seen from above",
             f"all goals at z = {task.goals[0, 2]:.3g} {task.unit}" if flat else "",
             f"{len(task.starts)} fresh starts, {min(SHOWN, len(task.goals))} goals as in training",
             f"shaded: within the success radius, {task.radius:g} {task.unit}, of a goal",
@@ -208,8 +203,8 @@ def _draw_plane(axes: Axes, task: TaskMap, plane: tuple[int, int], span: tuple) 
         zorder=4,
     )
     axes.plot([], [], "o", color=style.ORANGE, markerfacecolor="none", markersize=10,
-              markeredgewidth=1.4, label="success radius of one goal, to scale")  # fmt: skip
-    axes.set(xlim=span[0], ylim=span[1], aspect="equal")
+              markeredgewidth=1.4, label="success radius, to scale")  # fmt: skip
+    axes.set(xlim=span[0], ylim=span[1], aspect="equal", xlabel=f"x [{task.unit}]")
     for set_ticks, (low, high), most in ((axes.set_xticks, span[0], 7), (axes.set_yticks, span[1], 6)):
         ticks = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
         set_ticks([tick for tick in ticks if low <= tick <= high])
