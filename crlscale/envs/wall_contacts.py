@@ -59,9 +59,9 @@ def sphere_contacts(centre: Vector, up: jax.Array, radius: jax.Array) -> Contact
 
 def capsule_contacts(
     centre: Vector, half: Vector, up: jax.Array, radius: jax.Array, length: jax.Array, sides: tuple
-) -> tuple[jax.Array, Vector, jax.Array]:
-    """Capsules against the four boxes, two contacts each: `along`, normal and gap, each
-    [2, 2, 2, G, N] with the contacts of a pair first; the contact's point is centre + along * half.
+) -> list[tuple[jax.Array, Vector, jax.Array]]:
+    """Capsules against the four boxes, two contacts each: lists `along`, normal and gap of both,
+    [2, 2, G, N]; the contact's point is centre + along * half.
 
     centre, half: [1, 1, G, N], the axis running from centre - half to centre + half. radius, length
     (half the axis): [1, 1, G, 1]. sides: cell and height [m] of the walls."""
@@ -91,12 +91,12 @@ def capsule_contacts(
         & ((shallowest >= 0.0) | (edge_gap > shallowest))
         & (parallel <= PARALLEL)
     )
-    normal = tuple(
-        jnp.stack([jnp.where(by_edge, e, f * s), jnp.broadcast_to(f * s, by_edge.shape)])
-        for e, f, s in zip(edge_normal, face, out, strict=True)
-    )
-    gap = jnp.stack([jnp.where(by_edge, edge_gap, gap_first), jnp.where(by_edge, 1.0, gap_last)])
-    return jnp.stack([jnp.where(by_edge, along, first), last]), normal, gap
+    flat = tuple(f * s for f, s in zip(face, out, strict=True))
+    normal = tuple(jnp.where(by_edge, e, f) for e, f in zip(edge_normal, flat, strict=True))
+    return [
+        (jnp.where(by_edge, along, first), normal, jnp.where(by_edge, edge_gap, gap_first)),
+        (last, flat, jnp.where(by_edge, 1.0, gap_last)),
+    ]
 
 
 def _clip_to_face(beyond: Vector, along_out: Vector, face: Vector, skin: float):

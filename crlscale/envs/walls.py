@@ -75,6 +75,18 @@ class Links(NamedTuple):
     mass: jax.Array
 
 
+class _Place(NamedTuple):
+    """Where bodies are [G, N]: `centre` and `half` axis in the world; `near`, the centre relative to
+    the nearest vertex and to the nearer `up` level (top +1, bottom -1) of the walls; `walls`, which of
+    the four cells there are walls, as bits."""
+
+    centre: Vector
+    half: Vector
+    near: Vector
+    up: jax.Array
+    walls: jax.Array
+
+
 class MazeWalls:
     """The walls of one maze round one robot.
 
@@ -151,30 +163,43 @@ class MazeWalls:
         links = Links(
             _parts(pos), _rotation(rot), _parts(pos_i), _parts(vel), _parts(ang), ease, mass
         )
-        groups = [
-            (bodies, self._wall_contacts(bodies, links))
-            for bodies in (self._spheres, self._capsules)
-            if len(bodies.links)
-        ]
-        if len(self._floor.links):
-            groups.append((self._floor, _floor_contacts(self._floor, links)))
-        totals = [
-            _contributions(bodies, contacts, _of_bodies(links, bodies), erosion)
-            for bodies, contacts in groups
-        ]
-        owners = np.concatenate([bodies.links for bodies, _ in groups])
-        share = jnp.asarray(np.eye(count, dtype=np.float32)[:, owners])
-        total = jnp.concatenate(totals, axis=1)  # [7, G, N]
-        total = jnp.einsum("lg,fgn->fln", share, total, precision=jax.lax.Precision.HIGHEST)
+        parts, owners = [], []
+        for bodies in (self._spheres, self._capsules, self._floor):
+            if not len(bodies.links):
+                continue
+            around = _of_bodies(links, bodies)
+            if bodies is self._floor:
+                found = [_contributions(bodies, self._floor_contacts(bodies, around), around, erosion)]
+            else:
+                found = self._wall_contributions(bodies, around, erosion)
+            parts.append(jnp.stack([sum(p[1:], p[0]) for p in zip(*found, strict=True)], axis=1))
+            owners.append(bodies.links)
+        share = jnp.asarray(np.eye(count, dtype=np.float32)[:, np.concatenate(owners)])
+        total = jnp.concatenate(parts, axis=0).reshape(share.shape[1], -1)  # [G, 7 N]
+        total = jnp.dot(share, total, precision=jax.lax.Precision.HIGHEST)
+        total = jnp.moveaxis(total.reshape(count, 7, -1), 1, 0)
         total = total[:6] / (total[6:] + 1e-8)
         push, turn = total[:3] / mass[None], tuple(total[3:6])
         turn = [_dot(_parts(i_inv[:, row]), turn) for row in range(3)]
         return jnp.moveaxis(push, 0, 1), jnp.stack(turn, axis=1)
 
-    def _wall_contacts(self, bodies: Bodies, links: Links) -> Contacts:
-        """Contacts of the bodies with the boxes round their nearest vertex, [4 or 8, G, N]."""
-        links = _of_bodies(links, bodies)
-        centre, half = _placed(links, bodies.centre), None
+    def _wall_contributions(self, bodies: Bodies, links: Links, erosion) -> list[list[jax.Array]]:
+        """What the walls do to the bodies: see `_contributions`."""
+        place = self._place(bodies, links)
+        is_near = (place.walls > 0).any()
+
+        def contacts(place):
+            return self._wall_contacts(bodies, place)
+
+        def contributions(links, contacts):
+            return [_contributions(bodies, found, links, erosion) for found in contacts]
+
+        links = links._replace(origin=None, rotation=None)
+        return _stage(is_near, contributions, links, _stage(is_near, contacts, place))
+
+    def _place(self, bodies: Bodies, links: Links) -> _Place:
+        """Where the bodies are: see `_Place`."""
+        centre = _placed(links, bodies.centre)
         cell, height = self._sides
         places, near = [], []
         for k, last in zip((0, 1), self._vertices.shape, strict=True):
@@ -184,37 +209,49 @@ class MazeWalls:
             places.append(vertex.astype(jnp.int32))
             near.append(centre[k] - ((vertex - 0.5) * cell + self._offset[k]))
         at = places[0] * self._vertices.shape[1] + places[1]
-        around = jnp.asarray(self._vertices.ravel())[at]
-        bits = np.arange(4, dtype=np.int32).reshape(2, 2, 1, 1)
-        is_wall = (around[None, None] >> bits) & 1 == 1
+        walls = jnp.asarray(self._vertices.ravel())[at]
         up = jnp.where(centre[2] > height / 2, 1.0, -1.0)
         near.append(centre[2] - (up + 1.0) * (height / 2))
-        near = tuple(n[None, None] for n in near)
-        up, radius = up[None, None], jnp.asarray(bodies.radius[None, None, :, None])
+        return _Place(centre, _turned(links, bodies.half), tuple(near), up, walls)
+
+    def _wall_contacts(self, bodies: Bodies, place: "_Place") -> list[Contacts]:
+        """Contacts of the bodies with the boxes round their nearest vertex, [2, 2, G, N] each."""
+        centre, half, near, up, walls = jax.tree.map(lambda part: part[None, None], place)
+        radius, length = (
+            jnp.asarray(part[None, None, :, None]) for part in (bodies.radius, bodies.length)
+        )
+        is_wall = (walls >> np.arange(4, dtype=np.int32).reshape(2, 2, 1, 1)) & 1 == 1
         if not bodies.length.any():
             _, normal, gap = sphere_contacts(near, up, radius)
-            point = centre
-            gap = jnp.where(is_wall, gap, 1.0)
-        else:
-            half = _turned(links, bodies.half)
-            length = jnp.asarray(bodies.length[None, None, :, None])
-            along, normal, gap = capsule_contacts(
-                near, tuple(h[None, None] for h in half), up, radius, length, self._sides
+            return [Contacts(centre, normal, jnp.where(is_wall, gap, 1.0))]
+        return [
+            Contacts(
+                tuple(c + along * h for c, h in zip(centre, half, strict=True)),
+                normal,
+                jnp.where(is_wall, gap, 1.0),
             )
-            gap = jnp.where(is_wall[None], gap, 1.0)
-            along = _flat(along)
-            point = tuple(c[None] + along * h[None] for c, h in zip(centre, half, strict=True))
-        shape = gap.shape
-        normal = tuple(_flat(jnp.broadcast_to(n, shape)) for n in normal)
-        gap = _flat(gap)
-        if half is None:
-            point = tuple(jnp.broadcast_to(p[None], gap.shape) for p in point)
-        return Contacts(point, normal, gap)
+            for along, normal, gap in capsule_contacts(near, half, up, radius, length, self._sides)
+        ]
+
+    @staticmethod
+    def _floor_contacts(bodies: Bodies, links: Links) -> Contacts:
+        """Contacts of end spheres with the plane z = 0, [1, 1, G, N]."""
+        point = tuple(p[None, None] for p in _placed(links, bodies.centre))
+        zero, one = jnp.zeros_like(point[2]), jnp.ones_like(point[2])
+        gap = point[2] - jnp.asarray(bodies.radius[None, None, :, None])
+        return Contacts(point, (zero, zero, one), gap)
 
 
-def _flat(values: jax.Array) -> jax.Array:
-    """[..., G, N] as [K, G, N]."""
-    return values.reshape(-1, *values.shape[-2:])
+def _stage(is_near, function, *operands):
+    """`function(*operands)`, or zeros where nothing `is_near` in the whole batch.
+
+    A processor computes what crosses a conditional once; without that boundary XLA fuses each result
+    with all that leads to it and computes the narrow phase dozens of times over (four times slower)."""
+
+    def nothing(*operands):
+        return jax.tree.map(lambda r: jnp.zeros(r.shape, r.dtype), jax.eval_shape(function, *operands))
+
+    return jax.lax.cond(is_near, function, nothing, *operands)
 
 
 def _walls_at_vertices(walls: np.ndarray) -> np.ndarray:
@@ -253,47 +290,43 @@ def _bodies_on_floor(sys: System) -> Bodies:
     return ends._replace(centre=ends.centre + sign[:, None] * ends.half)
 
 
-def _floor_contacts(bodies: Bodies, links: Links) -> Contacts:
-    """Contacts of end spheres with the plane z = 0, [1, G, N]."""
-    point = tuple(p[None] for p in _placed(_of_bodies(links, bodies), bodies.centre))
-    zero, one = jnp.zeros_like(point[2]), jnp.ones_like(point[2])
-    return Contacts(point, (zero, zero, one), point[2] - jnp.asarray(bodies.radius[None, :, None]))
-
-
-def _contributions(bodies: Bodies, contacts: Contacts, links: Links, erosion) -> jax.Array:
-    """Impulses of contacts [K, G, N] on the links of their bodies, summed over the contacts: linear
-    (3) and angular (3) impulse about the centre of mass and how many are active, [7, G, N]."""
+def _contributions(bodies: Bodies, contacts: Contacts, links: Links, erosion) -> list[jax.Array]:
+    """Impulses of contacts [2, 2, G, N] on the links of their bodies, summed over the contacts: linear
+    (3) and angular (3) impulse about the centre of mass and how many are active, [G, N] each."""
     point, normal, gap = contacts
     radius, friction, bounce = (
-        jnp.asarray(part[None, :, None])
+        jnp.asarray(part[None, None, :, None])
         for part in (bodies.radius, bodies.friction, -(1.0 + bodies.elasticity))
     )
     centre, velocity, spin = (
-        tuple(part[None] for part in vector) for vector in (links.centre, links.velocity, links.spin)
+        tuple(part[None, None] for part in vector)
+        for vector in (links.centre, links.velocity, links.spin)
     )
-    inverse_mass = 1.0 / links.mass[None]
+    inverse_mass, ease = 1.0 / links.mass[None, None], links.ease[None, None]
     depth = radius + 0.5 * gap  # the contact lies halfway between the two surfaces
     arm = tuple(p - n * depth - c for p, n, c in zip(point, normal, centre, strict=True))
     speed = tuple(v + w for v, w in zip(velocity, _cross(spin, arm), strict=True))
     approach = _dot(normal, speed)
-    impulse = (bounce * approach - erosion * gap) / (inverse_mass + _turning(links, arm, normal))
+    lever = _cross(arm, normal)
+    impulse = (bounce * approach - erosion * gap) / (inverse_mass + ease * _dot(lever, lever))
     slide = tuple(v - approach * n for v, n in zip(speed, normal, strict=True))
     sliding = jnp.sqrt(_dot(slide, slide))
     per_slide = 1.0 / (1e-6 + sliding)
-    course = tuple(s * per_slide for s in slide)
-    drag = jnp.minimum(sliding / (inverse_mass + _turning(links, arm, course)), friction * impulse)
+    lever = _cross(arm, slide)
+    turning = ease * _dot(lever, lever) * (per_slide * per_slide)
+    drag = jnp.minimum(sliding / (inverse_mass + turning), friction * impulse)
     active = (gap < 0.0) & (approach < 0.0) & (impulse > 0.0)
+    drag = jnp.where(active & (sliding > 1e-3), drag * per_slide, 0.0)
     impulse = jnp.where(active, impulse, 0.0)
-    drag = jnp.where(active & (sliding > 1e-3), drag, 0.0)
-    push = tuple(impulse * n - drag * c for n, c in zip(normal, course, strict=True))
+    push = tuple(impulse * n - drag * c for n, c in zip(normal, slide, strict=True))
     parts = (*push, *_cross(arm, push), active.astype(jnp.float32))
-    return jnp.stack([part.sum(axis=0) for part in parts])
+    return [_total(part) for part in parts]
 
 
-def _turning(links: Links, arm: Vector, axis: Vector) -> jax.Array:
-    """How easily an impulse along `axis` at `arm` turns the link: (arm x axis) I^-1 (arm x axis)."""
-    lever = _cross(arm, axis)
-    return links.ease[None] * _dot(lever, lever)
+def _total(part: jax.Array) -> jax.Array:
+    """Sum over the boxes. Slices, as a reduction within a fused loop is not vectorised."""
+    rows = [part[i, j] for i in range(part.shape[0]) for j in range(part.shape[1])]
+    return sum(rows[1:], rows[0])
 
 
 def _of_bodies(links: Links, bodies: Bodies) -> Links:
