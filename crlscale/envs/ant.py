@@ -6,25 +6,21 @@ import mujoco
 import numpy as np
 from brax.envs.base import State
 
-from crlscale.envs.maze_env import MazeEnv
 from crlscale.envs.physics import PhysicsEnv
+from crlscale.envs.robot_maze import RobotMaze
 from crlscale.envs.scene import (
     BALL_BIT,
-    WALL_BIT,
-    add_walls,
     compile_scene,
     meet,
     quick_solver,
     robot,
     set_friction,
-    set_gears,
 )
 from crlscale.envs.spec import TaskSpec
 
 GOAL_RADIUS, BALL_GOAL_RADIUS = 10.0, 5.0  # of the circle of commanded goals round the start [m]
 HEALTHY = (0.2, 1.0)  # heights of the torso outside which the ant has failed [m]
 START_NOISE = 0.1  # start positions, uniform +-; start velocities, standard deviation [m, rad; per s]
-CELL, WALL_HEIGHT = 4.0, 2.0  # of a maze [m]
 BALL_RADIUS, BALL_MASS = 0.5, 0.576  # [m], [kg]
 BALL_FROM, BALL_TO = 1.5, 2.5  # distance of the ball from the origin at the start, uniform [m]
 FRICTION = 1.0  # sliding friction of brax's ant and its floor
@@ -34,7 +30,8 @@ HIPS = tuple(f"aux_{leg}_geom" for leg in LEGS)
 THIGHS = ("left_leg_geom", "right_leg_geom", "back_leg_geom", "rightback_leg_geom")
 SHINS = ("left_ankle_geom", "right_ankle_geom", "third_ankle_geom", "fourth_ankle_geom")
 FEET = ("left_foot_geom", "right_foot_geom", "third_foot_geom", "fourth_foot_geom")
-WALL_GEOMS = ("torso_geom", *HIPS, *FEET)  # what meets walls, as published
+# What meets walls, as published (there feet meet torso and hips, too, which they cannot reach).
+WALL_GEOMS = ("torso_geom", *HIPS, *FEET)
 BALL_GEOMS = ("torso_geom", *HIPS, *THIGHS, *SHINS)  # a shin ends in its foot
 
 
@@ -49,8 +46,6 @@ def scene(spec: TaskSpec) -> mujoco.MjSpec:
     """brax's ant on its floor, as the spec's engine wants it."""
     scene = robot("ant")
     set_friction(scene, spec.options.friction)
-    if spec.engine.backend == "positional":
-        set_gears(scene, [200.0] * 8)
     if spec.engine.backend == "mjx":
         quick_solver(scene)
     return scene
@@ -72,8 +67,7 @@ class Ant(PhysicsEnv):
         return self.goal_radius * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
 
     def start(self, rng: jax.Array, goal: jax.Array) -> State:
-        q, qd = self._stand(rng, jnp.zeros(2))
-        return self._start_at(q, qd, goal)
+        return self._start_on(rng, jnp.zeros(2), goal)
 
     def achieved(self, state: State) -> jax.Array:
         return state.obs[..., :2]
@@ -89,6 +83,11 @@ class Ant(PhysicsEnv):
         q = q.at[:2].add(place).at[3:7].divide(jnp.linalg.norm(q[3:7]))
         return q, START_NOISE * jax.random.normal(speed_key, (14,))
 
+    def _start_on(self, rng: jax.Array, place: jax.Array, goal: jax.Array) -> State:
+        """A start at `place` [2]. Consumes `rng`."""
+        q, qd = self._stand(rng, place)
+        return self._start_at(q, qd, goal)
+
     def _read(self, physics, controls: jax.Array) -> jax.Array:
         del controls
         return jnp.concatenate([physics.q[:15], physics.qd[:14]])
@@ -98,36 +97,25 @@ class Ant(PhysicsEnv):
         return (height < HEALTHY[0]) | (height > HEALTHY[1])
 
 
-class AntMaze(MazeEnv, Ant):
-    """Ant in a maze: goals are centres of cells, cell (r, c) at (r, c) CELL [m]. Fails over pits too."""
+class AntMaze(RobotMaze, Ant):
+    """Ant in a maze: goals (G = 2) are centres of cells."""
+
+    cell, wall_height = 4.0, 2.0
 
     def __init__(self, spec: TaskSpec):
-        MazeEnv.__init__(self, spec)
-        PhysicsEnv.__init__(self, spec, compile_scene(maze_scene(spec), spec.engine))
+        super().__init__(spec, scene(spec), WALL_GEOMS)
 
     def _goal_of(self, cell: jax.Array) -> jax.Array:
-        return cell.astype(jnp.float32) * CELL
+        return self._centre(cell)
 
-    def _start_in(self, rng: jax.Array, cell: jax.Array, goal: jax.Array) -> State:
-        q, qd = self._stand(rng, cell.astype(jnp.float32) * CELL)
-        return self._start_at(q, qd, goal)
-
-    def _failed(self, physics) -> jax.Array:
-        return Ant._failed(self, physics) | self._over_pit(physics.x.pos[0, :2] / CELL + 0.5)
-
-
-def maze_scene(spec: TaskSpec) -> mujoco.MjSpec:
-    """The ant among all the walls of its maze, as boxes."""
-    built = scene(spec)
-    meet(built, WALL_GEOMS, WALL_BIT)
-    friction = FRICTION if spec.options.friction is None else spec.options.friction
-    add_walls(built, spec.maze.walls, CELL, WALL_HEIGHT, friction)
-    return built
+    def _start_on(self, rng: jax.Array, place: jax.Array, goal: jax.Array) -> State:
+        return Ant._start_on(self, rng, place, goal)
 
 
 class AntBall(Ant):
     """Ant with a ball. State (S = 31): that of the ant, then x, y of the ball; goal (G = 2): x, y of
-    the ball. The rest of the ball's pose and its velocity are physics that the state does not hold.
+    the ball. The rest of the ball's pose and its velocity are physics that the state does not hold; a
+    ball that rolls does so on and on, for the engines know no rolling resistance.
 
     The ball starts on the line from the origin to the commanded goal."""
 

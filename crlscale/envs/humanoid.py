@@ -7,14 +7,11 @@ import numpy as np
 from brax import actuator
 from brax.envs.base import State
 
-from crlscale.envs.maze_env import MazeEnv
 from crlscale.envs.physics import PhysicsEnv
+from crlscale.envs.robot_maze import RobotMaze
 from crlscale.envs.scene import (
-    WALL_BIT,
-    add_walls,
     brax_arrays,
     compile_scene,
-    meet,
     quick_solver,
     robot,
     set_friction,
@@ -25,9 +22,7 @@ from crlscale.envs.spec import TaskSpec
 GOAL_FROM, GOAL_TO = 1.0, 5.0  # distance of commanded goals, uniform, so denser near the start [m]
 GOAL_HEIGHT = 1.25  # of every commanded goal: about the torso of one that stands [m]
 HEALTHY = (1.0, 2.0)  # heights of the torso outside which the humanoid has failed [m]
-CELL, WALL_HEIGHT = 2.0, 1.0  # of a maze [m]
 GEARS = [350.0] * 11 + [100.0] * 6  # for the engines with springs
-FRICTION = 1.0  # sliding friction of brax's humanoid and its floor
 # The published model keeps the goal as a sphere of this mass, and its state tells of it.
 GOAL_MASS, GOAL_SIZE = 1.0, 0.5  # [kg], [m]
 
@@ -133,37 +128,22 @@ class Humanoid(PhysicsEnv):
         return (height < HEALTHY[0]) | (height > HEALTHY[1])
 
 
-class HumanoidMaze(MazeEnv, Humanoid):
-    """Humanoid in a maze: goals are centres of cells at GOAL_HEIGHT, cell (r, c) at (r, c) CELL [m].
-    Fails over pits too."""
+class HumanoidMaze(RobotMaze, Humanoid):
+    """Humanoid in a maze: goals (G = 3) are centres of cells, at GOAL_HEIGHT."""
+
+    cell, wall_height = 2.0, 1.0
 
     def __init__(self, spec: TaskSpec):
-        MazeEnv.__init__(self, spec)
-        PhysicsEnv.__init__(self, spec, compile_scene(maze_scene(spec), spec.engine))
+        built = scene(spec)
+        body = [geom.name for geom in built.geoms if geom.name != "floor"]  # all of it, as published
+        super().__init__(spec, built, body)
 
     def _goal_of(self, cell: jax.Array) -> jax.Array:
-        return jnp.append(cell.astype(jnp.float32) * CELL, GOAL_HEIGHT)
+        return jnp.append(self._centre(cell), GOAL_HEIGHT)
 
-    def _start_in(self, rng: jax.Array, cell: jax.Array, goal: jax.Array) -> State:
+    def _start_on(self, rng: jax.Array, place: jax.Array, goal: jax.Array) -> State:
         del rng
-        return self._stand(cell.astype(jnp.float32) * CELL, goal)
-
-    def _failed(self, physics) -> jax.Array:
-        return Humanoid._failed(self, physics) | self._over_pit(physics.x.pos[0, :2] / CELL + 0.5)
-
-
-def wall_geoms(scene: mujoco.MjSpec) -> list[str]:
-    """What meets walls, as published: all of the body."""
-    return [geom.name for geom in scene.geoms if geom.name != "floor"]
-
-
-def maze_scene(spec: TaskSpec) -> mujoco.MjSpec:
-    """The humanoid among all the walls of its maze, as boxes."""
-    built = scene(spec)
-    meet(built, wall_geoms(built), WALL_BIT)
-    friction = FRICTION if spec.options.friction is None else spec.options.friction
-    add_walls(built, spec.maze.walls, CELL, WALL_HEIGHT, friction)
-    return built
+        return self._stand(place, goal)
 
 
 def _pad(vector: jax.Array) -> jax.Array:

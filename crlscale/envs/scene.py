@@ -3,9 +3,10 @@
 Nothing is read but package data, so a scene loads from any working directory without a download.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.resources import as_file, files
+from importlib.resources import files
 
 import jax
 import mujoco
@@ -28,8 +29,16 @@ def brax_arrays() -> Iterator[None]:
 
 def robot(name: str) -> mujoco.MjSpec:
     """The editable model of a robot that brax ships: ant, humanoid, half_cheetah, reacher, pusher."""
-    with as_file(files("brax.envs") / "assets" / f"{name}.xml") as path:
-        return mujoco.MjSpec.from_file(str(path))
+    text = (files("brax.envs") / "assets" / f"{name}.xml").read_text()
+    # MuJoCo deprecates this attribute, and writes a log into the working directory where it is used
+    total = re.search(r' settotalmass="([\d.]+)"', text)
+    if total is None:
+        return mujoco.MjSpec.from_string(text)
+    scene = mujoco.MjSpec.from_string(text.replace(total[0], ""))
+    scale = float(total[1]) / scene.compile().body_mass.sum()
+    for geom in scene.geoms:
+        geom.density *= scale
+    return scene
 
 
 def compile_scene(scene: mujoco.MjSpec, engine: Engine, init_q: list[float] | None = None) -> System:
