@@ -70,7 +70,7 @@ def test_a_heading_says_what_its_tasks_share(capsys, monkeypatch, machine):
         assert f"goal {spec.goal}; success within {spec.success_radius:g}" in out
         assert f"{spec.family.upper()}: " in out and f"source: {spec.source}" in out
     assert "POINT: 200 steps, pure JAX" in out
-    assert "ANT: 1000 steps of 0.05 s, spring (also positional," in out
+    assert "ANT: 1000 steps of 0.05 s, spring (also " in out
 
 
 # --- one task ------------------------------------------------------------------------------
@@ -121,6 +121,19 @@ def test_options_are_those_that_the_family_understands(capsys, machine, family):
 def test_unknown_task_names_near_ones(capsys):
     code, out, err = run(capsys, "envs", "ant_v_maze")
     assert (code, out) == (2, "") and "ant_u_maze" in err
+
+
+def test_a_maze_of_ones_own_is_a_task(capsys, machine):
+    path = machine / "mine.txt"
+    path.write_text("#####\n#R.F#\n#####\n")
+    out = run(capsys, "envs", "ant_maze", "--maze", str(path))[1]
+    assert "2, of them 1 far" in out and " #R.F#\n" in out
+    pictures = machine / "pictures"
+    arguments = ("envs", "point_maze", "--maze", str(path), "--draw", "--out", str(pictures))
+    (row,) = run_json(capsys, *arguments)["rows"]
+    assert (pictures / "point_maze-map.png").exists() and row["task"] == "point_maze"
+    code, out, err = run(capsys, "envs", "--maze", str(path))
+    assert (code, out) == (2, "") and "by name" in err
 
 
 # --- speed ---------------------------------------------------------------------------------
