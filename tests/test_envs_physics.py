@@ -102,6 +102,7 @@ def test_published_time_step(name, published):
         ("ant_maze", Options()),
         ("humanoid_u_maze", Options(time_step="published")),
         ("humanoid", Options(stitch=2)),
+        ("humanoid", Options(time_step="published", backend="mjx")),
         ("reacher", Options(friction=0.5)),
         ("cheetah", Options(goals="single")),
         ("cheetah", Options(backend="bullet")),

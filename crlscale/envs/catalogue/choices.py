@@ -12,7 +12,15 @@ def engine_of(options: Options, steps: Steps, published: Steps | None = None) ->
     """The engine that `options` choose among the backends in `steps`, the task's own first; with
     `time_step="published"` at the steps of `published`, where the published code ran other ones."""
     backend = options.backend or next(iter(steps))
-    chosen = {**steps, **(published or {})} if options.time_step == "published" else steps
+    chosen = steps
+    if options.time_step == "published" and published is not None and backend in steps:
+        if backend not in published:
+            raise CrlscaleError(
+                f"time_step = 'published': nothing was published on backend {backend!r}",
+                value=backend,
+                remedy=f"--backend {next(iter(published))}, or --set time_step=task",
+            )
+        chosen = published
     # an unknown backend is refused by the registry, which names those that there are
     time_step, sub_steps = chosen.get(backend, next(iter(steps.values())))
     return Engine(backend, tuple(steps), time_step, sub_steps)
