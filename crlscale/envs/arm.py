@@ -180,9 +180,14 @@ class ArmGrasp(Arm):
 
     def step(self, state: State, action: jax.Array) -> State:
         after = super().step(state, action)
-        moved = after.pipeline_state.q[:3] - state.pipeline_state.q[:3]
-        goal = self._goal(state) + jnp.concatenate([moved, moved, jnp.zeros(1)])
-        return self._pack(after.pipeline_state, after.obs[: self.spec.state_size], goal, after.done > 0)
+        goal = self._follow(self._goal(state), state.pipeline_state, after.pipeline_state)
+        own = self.achieved_part.stop  # without the goal, which goal_in_state appends anew
+        return self._pack(after.pipeline_state, after.obs[:own], goal, after.done > 0)
+
+    def _follow(self, goal: jax.Array, before, after) -> jax.Array:
+        """The commanded goal [G] when physics went from `before` to `after`."""
+        moved = after.q[:3] - before.q[:3]
+        return goal + jnp.concatenate([moved, moved, jnp.zeros(1)])
 
     def _gripper(self, physics) -> jax.Array:
         """Both fingertips and their distance [7]."""

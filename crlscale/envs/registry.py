@@ -5,7 +5,7 @@ from dataclasses import fields
 from functools import lru_cache
 from importlib import import_module
 
-from crlscale.envs.catalogue import ant, arm, chain, humanoid, planar, point
+from crlscale.envs.catalogue import ant, ant_push, arm, chain, humanoid, planar, point
 from crlscale.envs.spec import PLAIN, Family, Options, TaskSpec
 from crlscale.errors import CrlscaleError
 
@@ -16,6 +16,7 @@ FAMILIES: tuple[Family, ...] = (
     ant.FAMILY,
     humanoid.FAMILY,
     arm.FAMILY,
+    ant_push.FAMILY,
 )
 
 
