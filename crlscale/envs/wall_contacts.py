@@ -46,7 +46,7 @@ def sphere_contacts(centre: Vector, up: jax.Array, radius: jax.Array) -> Contact
     beyond = tuple(s * c for s, c in zip(out, centre, strict=True))
     farthest = jnp.maximum(jnp.maximum(beyond[0], beyond[1]), beyond[2])
     outside = tuple(jnp.maximum(b, 0.0) for b in beyond)
-    distance = jnp.sqrt(_dot(outside, outside))
+    distance = jnp.sqrt(dot(outside, outside))
     inside = distance < TOUCHING  # then the nearest face decides
     distance = jnp.where(inside, farthest, distance)
     scale = 1.0 / jnp.where(inside, 1.0, distance)
@@ -74,7 +74,7 @@ def capsule_contacts(
 
     first, last, within = _clip_to_face(beyond, along_out, face, 1e-6 / sides[0])
     valid = overlap & within
-    base, slope = _dot(face, beyond), _dot(face, along_out)
+    base, slope = dot(face, beyond), dot(face, along_out)
     gap_first = jnp.where(valid, base + first * slope - radius, 1.0)
     gap_last = jnp.where(valid, base + last * slope - radius, 1.0)
 
@@ -84,7 +84,7 @@ def capsule_contacts(
     edge_normal = tuple(o * scale for o in offset)
     edge_gap = distance - radius
     shallowest = jnp.maximum(gap_first, gap_last)
-    parallel = jnp.abs(_dot(edge_normal, tuple(f * s for f, s in zip(face, out, strict=True))))
+    parallel = jnp.abs(dot(edge_normal, tuple(f * s for f, s in zip(face, out, strict=True))))
     by_edge = (
         (edge_gap < 0.0)
         & (squared >= DEGENERATE)
@@ -149,7 +149,7 @@ def _edge_to_axis(axis, centre, direction, length, middle, span):
     from the edge to there, and its squared length."""
     lead = centre[axis] - middle
     cosine = direction[axis]
-    towards = -_dot(direction, tuple(lead if k == axis else centre[k] for k in range(3)))
+    towards = -dot(direction, tuple(lead if k == axis else centre[k] for k in range(3)))
     on_edge = (lead + cosine * towards) / (1.0 - cosine * cosine + SINGULAR)
     on_axis = jnp.clip(towards + on_edge * cosine, -length, length)
     on_edge = jnp.clip(on_edge, -span, span)
@@ -162,7 +162,7 @@ def _edge_to_axis(axis, centre, direction, length, middle, span):
     along_b = 2.0 * jnp.clip(reach * share, 0.0, 1.0) - 1.0
     to = tuple(c + d * (along_b * length) for c, d in zip(centre, direction, strict=True))
     way_b = tuple(to[k] - middle - on_edge if k == axis else to[k] for k in range(3))
-    squared_a, squared_b = _dot(way_a, way_a), _dot(way_b, way_b)
+    squared_a, squared_b = dot(way_a, way_a), dot(way_b, way_b)
     first = squared_a < squared_b
     along = jnp.where(first, on_axis / length, along_b)
     way = tuple(jnp.where(first, a, b) for a, b in zip(way_a, way_b, strict=True))
@@ -177,5 +177,5 @@ def _one_hot(values: Vector) -> Vector:
     return tuple(jnp.asarray(k, jnp.float32) for k in (is_x, is_y, ~(is_x | is_y)))
 
 
-def _dot(a: Vector, b: Vector) -> jax.Array:
+def dot(a: Vector, b: Vector) -> jax.Array:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
