@@ -16,6 +16,9 @@ from crlscale.envs.spec import TaskSpec
 from crlscale.figures.task_map import Grid, TaskMap
 
 STARTS, GOALS = 200, 2000  # samples of a map
+# azimuth and elevation [degrees] by the size of a goal: a runner from its side, a walker from high
+# above, and an arm from the front, as it stands behind what it reaches for
+VIEWS = {1: (90.0, -20.0), 2: (90.0, -60.0), 3: (-120.0, -40.0)}
 OTHERS = 150  # goals beside the commanded one that a frame of an open task shows
 WIDTH, HEIGHT = 640, 480  # of a frame [pixels]
 MARGIN = 1.04  # of the camera's distance, so that nothing touches the edge
@@ -179,12 +182,11 @@ def _camera(data, task: TaskMap):
 
     if task.grid is not None:
         low, high = task.grid.ends
-        azimuth, elevation, low, high = 180.0, -62.0, [*low, 0.0], [*high, 0.0]
+        azimuth, elevation, low, high = 180.0, -70.0, [*low, 0.0], [*high, 0.0]
     else:
         places = np.concatenate([_in_space(task.starts), _in_space(task.goals), data.xpos[1:]])
         low, high = places.min(0) - task.radius, places.max(0) + task.radius
-        in_space = task.goals.shape[1] == 3  # arms stand behind what they reach for
-        azimuth, elevation = (-120.0, -40.0) if in_space else (90.0, -38.0)
+        azimuth, elevation = VIEWS[task.goals.shape[1]]
     camera = mujoco.MjvCamera()
     camera.azimuth, camera.elevation = azimuth, elevation
     camera.lookat[:] = (np.asarray(low) + np.asarray(high)) / 2

@@ -121,9 +121,10 @@ def _facts(spec, speeds: dict) -> list[tuple[str, str]]:
 
 def _failure(spec) -> str:
     """What ends an episode early."""
+    failures = list(FAILURES.get(spec.family.split("_")[0], ()))
     if spec.maze and spec.maze.pits:
-        return ", ".join([*FAILURES.get(spec.family, ()), "over a pit"])
-    return ", ".join(FAILURES.get(spec.family, ())) or "never"
+        failures.append("over a pit")
+    return ", ".join(failures) or "never"
 
 
 def _radii(spec) -> str:

@@ -19,7 +19,7 @@ from crlscale.files import replace_file
 
 WALL, FLOOR, SHADE = "#7d7d7d", "#ffffff", "#f6dcc9"
 PIT_LOOK = {"facecolor": "#cfe0ee", "edgecolor": style.BLUE, "hatch": "xxx", "linewidth": 0}
-START_LOOK = {"color": style.INK, "marker": "^", "markersize": 8, "markerfacecolor": "none",
+START_LOOK = {"color": style.INK, "marker": "^", "markersize": 9, "markerfacecolor": "none",
               "markeredgewidth": 1.4, "linestyle": ""}  # fmt: skip
 GOAL_LOOKS = {  # by whether the goal is far
     False: {"color": style.BLUE, "marker": "o"},
@@ -88,7 +88,7 @@ def _draw_maze(task: TaskMap, grid: Grid) -> Figure:
     axes.add_patch(Rectangle(low[::-1], *(high - low)[::-1], facecolor=FLOOR, linewidth=0, zorder=0))
     _draw_cells(axes, grid.walls, grid.cell, facecolor=WALL, edgecolor=WALL, linewidth=0.4)
     _draw_cells(axes, grid.pits, grid.cell, **PIT_LOOK)
-    axes.plot(task.starts[:, 1], task.starts[:, 0], ".", color=style.INK, markersize=1.5, zorder=3)
+    axes.plot(task.starts[:, 1], task.starts[:, 0], ".", color=style.FAINT, markersize=2, zorder=3)
     axes.plot(*grid.starts[:, ::-1].T, **START_LOOK, zorder=4)
     for far, look in GOAL_LOOKS.items():
         places = grid.goals[grid.far == far][:, ::-1]
@@ -102,7 +102,7 @@ def _draw_maze(task: TaskMap, grid: Grid) -> Figure:
         words.sentences(
             f"seen from above; the goal is {task.goal}",
             f"circles: success radius {task.radius:g} {task.unit}, to scale",
-            f"dots: {len(task.starts)} fresh starts",
+            f"grey dots: {len(task.starts)} fresh starts",
         ),
     )
     return figure
