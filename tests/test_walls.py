@@ -249,7 +249,7 @@ def poses(seed, n=400):
     near = aligned[rng.integers(3, size=n)] + rng.normal(0.0, 0.02, (n, 4)) * (pick[:, None] < 0.2)
     near /= np.linalg.norm(near, axis=1, keepdims=True)
     rot = np.where(pick[:, None] < 0.4, near, rot)
-    return pos.astype(np.float32), rot.astype(np.float32)
+    return pos, rot
 
 
 def apart(one, other):
@@ -266,21 +266,23 @@ def apart(one, other):
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_contacts_equal_those_of_the_generic_routine(touch, seed):
+    """In float64, where what is left are the constants that either adds to its denominators: in
+    float32 the generic routine, which measures from the middle of a 4 m box, is itself off by up to
+    5e-4 for capsules nearly parallel to an edge."""
     reference, ours = touch
     pos, rot = poses(seed)
-    with brax_arrays():
+    with brax_arrays(), jax.enable_x64(True):
         answer = reference(pos, rot)
         moved = np.zeros(len(pos))
         rng = np.random.default_rng(seed)
         for _ in range(4):
             shift = rng.uniform(-SHIFT, SHIFT, pos.shape), rng.uniform(-SHIFT, SHIFT, rot.shape)
-            shifted = (pos + shift[0]).astype(np.float32), (rot + shift[1]).astype(np.float32)
-            moved = np.maximum(moved, apart(reference(*shifted), answer))
+            moved = np.maximum(moved, apart(reference(pos + shift[0], rot + shift[1]), answer))
         error = apart(ours(pos, rot), answer)
     well_posed = moved < 1e-4
-    assert well_posed.mean() > 0.75, well_posed.mean()
-    wrong = well_posed & (error > 1e-4 + 3.0 * moved)
-    assert wrong.mean() <= 0.01, (pos[wrong], rot[wrong], error[wrong], moved[wrong])
+    assert well_posed.mean() > 0.98, well_posed.mean()
+    assert (error[well_posed] < 1e-3).all(), (seed, error[well_posed].max())
+    assert (error > 1e-4).mean() <= 0.02, (seed, np.sort(error)[-10:])
     assert (np.asarray(answer[0]) < 0.0).any()
 
 
