@@ -35,7 +35,7 @@ AROUND = {
 VARIED = {
     "env": ("chain_8", "program"),
     "maze": (LARGER, "program"),
-    "backend": ("positional", "program"),
+    "backend": ("generalized", "program"),
     "friction": (0.5, "program"),
     "success": ("easy", "program"),
     "goals": ("single", "program"),

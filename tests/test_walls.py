@@ -1,8 +1,8 @@
 """Walls looked up round each limb are the same physics as every wall as a box of the scene.
 
-The reference is brax's own spring step on a scene with all boxes. Where it is itself discontinuous
-(two faces equally deep, a capsule parallel to an edge, a contact about to open), rounding decides, so
-each comparison allows what the reference answers to shifts of a millionth: see `Physics.response`."""
+The reference is brax's own spring step on a scene with all boxes. Both are compared in float64: in
+float32 rounding decides which contact opens where two faces are equally deep or a contact is about to
+open, and the reference answers differently to shifts of a millionth."""
 
 import jax
 import jax.numpy as jnp
@@ -51,12 +51,12 @@ class Physics:
         add_walls(scene, self.maze.walls, *SIDES[name], 1.0)
         boxes = compile_scene(scene, ENGINES[name])
         with brax_arrays():
-            states = jax.ShapeDtypeStruct((count, self.open.q_size()), jnp.float32)
-            speeds = jax.ShapeDtypeStruct((count, self.open.qd_size()), jnp.float32)
+            states = jax.ShapeDtypeStruct((count, self.open.q_size()), jnp.float64)
+            speeds = jax.ShapeDtypeStruct((count, self.open.qd_size()), jnp.float64)
             init = jax.vmap(lambda q, qd: pipeline.init(self.open, q, qd))
             self.init = jax.jit(init).lower(states, speeds).compile()
             states = jax.eval_shape(init, states, speeds)
-            actions = jax.ShapeDtypeStruct((count, self.open.act_size()), jnp.float32)
+            actions = jax.ShapeDtypeStruct((count, self.open.act_size()), jnp.float64)
             ours = jax.vmap(lambda state, action: self.walls.step(self.open, state, action))
             self.ours = jax.jit(ours).lower(states, actions).compile()
             reference = jax.vmap(lambda state, action: pipeline.step(boxes, state, action))
@@ -76,19 +76,8 @@ class Physics:
         q[:, 3:7] = turn / np.linalg.norm(turn, axis=1, keepdims=True)
         qd = rng.normal(0.0, 1.5, (n, self.open.qd_size()))
         low, high = np.asarray(self.open.actuator.ctrl_range).T
-        action = jnp.asarray(rng.uniform(low, high, (n, self.open.act_size())), jnp.float32)
-        return self.init(jnp.asarray(q, jnp.float32), jnp.asarray(qd, jnp.float32)), action
-
-    def response(self, state, action, answer, seed=0, tries=4):
-        """How far the reference's answer moves when all poses are shifted by up to SHIFT, [count]."""
-        rng, moved = np.random.default_rng(seed), np.zeros(self.count)
-        for _ in range(tries):
-            x = state.x
-            pos = x.pos + rng.uniform(-SHIFT, SHIFT, x.pos.shape).astype(np.float32)
-            rot = x.rot + rng.uniform(-SHIFT, SHIFT, x.rot.shape).astype(np.float32)
-            shifted = state.replace(x=x.replace(pos=pos, rot=rot))
-            moved = np.maximum(moved, difference(self.reference(shifted, action), answer))
-        return moved
+        action = jnp.asarray(rng.uniform(low, high, (n, self.open.act_size())))
+        return self.init(jnp.asarray(q), jnp.asarray(qd)), action
 
 
 def difference(one, other):
@@ -102,24 +91,26 @@ def difference(one, other):
 
 @pytest.fixture(scope="module", params=["ant", "humanoid"])
 def physics(request):
-    return Physics(request.param, {"ant": 200, "humanoid": 100}[request.param])
+    with jax.enable_x64(True):
+        return Physics(request.param, {"ant": 200, "humanoid": 100}[request.param])
 
 
 def check_sub_steps(physics, seeds):
-    unequal = touched = 0
-    with brax_arrays():
+    """All within 1e-5, but for one state in 500 of the humanoid: where a limb is nearly parallel to an
+    edge, the constants that either routine adds to its denominators show, up to 1e-3."""
+    errors, touched = [], 0
+    with brax_arrays(), jax.enable_x64(True):
         for seed in seeds:
             state, action = physics.thrown(seed)
             answer = physics.reference(state, action)
-            error = difference(physics.ours(state, action), answer)
-            allowed = 1e-5 + 3.0 * physics.response(state, action, answer, seed)
-            assert (error <= allowed).all(), (seed, error[error > allowed], allowed[error > allowed])
-            unequal += (error > 1e-5).sum()
+            errors.append(difference(physics.ours(state, action), answer))
             unwalled = difference(pipeline_step(physics, state, action), answer)
             touched += (unwalled > 1e-4).sum()
-    total = physics.count * len(seeds)
-    assert touched > total / 10, "walls were hardly touched"
-    assert unequal <= 0.05 * total
+    error = np.concatenate(errors)
+    print(f"{physics.name}: {len(error)} states, {(error >= 1e-5).sum()} over 1e-5, {error.max():.1e}")
+    assert error.dtype == np.float64 and error.max() < 1e-3, np.sort(error)[-9:]
+    assert (error < 1e-5).mean() >= {"ant": 1.0, "humanoid": 0.998}[physics.name], np.sort(error)[-9:]
+    assert touched > physics.count * len(seeds) / 10, "walls were hardly touched"
 
 
 def pipeline_step(physics, state, action):
@@ -142,25 +133,21 @@ def test_a_sub_step_equals_the_one_with_all_boxes_from_thousands_of_states(physi
 
 
 @pytest.mark.slow
-def test_rollouts_equal_those_with_all_boxes_while_they_are_not_chaotic(physics):
-    """20 env steps. A rollout counts while the reference, started SHIFT higher and SHIFT lower in all
-    coordinates, stays within 1e-4 of itself: contacts open and close at the rounding of a position,
-    after which nothing agrees. That two neighbours miss such a moment is rare, not impossible."""
-    with brax_arrays():
+def test_rollouts_equal_those_with_all_boxes(physics):
+    """20 env steps. Contacts open and close at the last digit of a position, after which nothing
+    agrees with anything: two rollouts of the reference from starts a billionth apart part too."""
+    with brax_arrays(), jax.enable_x64(True):
         state, action = physics.thrown(7)
-        nudged = [
-            state.replace(x_i=state.x_i.replace(pos=state.x_i.pos + by)) for by in (SHIFT, -SHIFT)
-        ]
         ours = reference = state
-        steady, equal = np.ones(physics.count, bool), np.ones(physics.count, bool)
+        nudged = state.replace(x_i=state.x_i.replace(pos=state.x_i.pos + 1e-9))
         for _ in range(20 * ENGINES[physics.name].sub_steps):
             ours, reference = physics.ours(ours, action), physics.reference(reference, action)
-            nudged = [physics.reference(each, action) for each in nudged]
-            for each in nudged:
-                steady &= difference(each, reference) < 1e-4
-            equal &= (difference(ours, reference) < 1e-3) | ~steady
-    assert steady.mean() > 0.1, steady.mean()
-    assert (equal & steady).sum() >= 0.98 * steady.sum() and equal.mean() >= 0.97
+            nudged = physics.reference(nudged, action)
+        equal = difference(ours, reference) < 1e-3
+        steady = difference(nudged, reference) < 1e-3
+    print(physics.name, equal.mean(), steady.mean(), (equal & steady).sum() / steady.sum())
+    assert steady.mean() > 0.5, steady.mean()
+    assert equal.mean() > steady.mean() - 0.1, (equal.mean(), steady.mean())
 
 
 # ---- one body against the four boxes at a vertex ----
