@@ -22,6 +22,7 @@ FLOAT = 4  # bytes
 # Fitted on runs of the smoke, quick and laptop presets on two x86-64 cores and checked in
 # docs/performance.md; the matmul rates are measured on the machine that plans.
 BASE_BYTES = 1.0e9  # Python with jax and brax, and compiling
+PHYSICS_BYTES = 0.5e9  # more for compiling an engine of brax
 ELEMENT_SECONDS = 1.0e-9  # LayerNorm, swish and copies, each activation of each pass
 PAIR_SECONDS = 9e-9  # logits of the B x B loss
 PARAMETER_SECONDS = 2.5e-9  # Adam and norms, each parameter
@@ -94,9 +95,8 @@ def memory_bytes(config: RunConfig, seeds: int = 1) -> float:
     blocks = max(config.actor_layers, config.critic_layers) / config.block_size
     activations = FLOAT * config.batch_size * config.width * (3 * blocks + 12 * config.block_size)
     pairs = 4 * FLOAT * config.batch_size**2
-    return BASE_BYTES + seeds * (
-        5 * FLOAT * parameters + 2 * activations + pairs + replay_bytes(config)
-    )
+    base = BASE_BYTES + (PHYSICS_BYTES if config.task.engine else 0.0)
+    return base + seeds * (5 * FLOAT * parameters + 2 * activations + pairs + replay_bytes(config))
 
 
 def cost(config: RunConfig, seeds_per_program: int = 1) -> Cost:

@@ -97,7 +97,7 @@ def physics(request):
 
 def check_sub_steps(physics, seeds):
     """All within 1e-5, but for one state in 500 of the humanoid: where a limb is nearly parallel to an
-    edge, the constants that either routine adds to its denominators show, up to 1e-3."""
+    edge, the constants that either routine adds to its denominators show (2e-5 in 3 of 3,000)."""
     errors, touched = [], 0
     with brax_arrays(), jax.enable_x64(True):
         for seed in seeds:
@@ -108,7 +108,7 @@ def check_sub_steps(physics, seeds):
             touched += (unwalled > 1e-4).sum()
     error = np.concatenate(errors)
     print(f"{physics.name}: {len(error)} states, {(error >= 1e-5).sum()} over 1e-5, {error.max():.1e}")
-    assert error.dtype == np.float64 and error.max() < 1e-3, np.sort(error)[-9:]
+    assert error.dtype == np.float64 and error.max() < 1e-4, np.sort(error)[-9:]
     assert (error < 1e-5).mean() >= {"ant": 1.0, "humanoid": 0.998}[physics.name], np.sort(error)[-9:]
     assert touched > physics.count * len(seeds) / 10, "walls were hardly touched"
 
@@ -134,20 +134,14 @@ def test_a_sub_step_equals_the_one_with_all_boxes_from_thousands_of_states(physi
 
 @pytest.mark.slow
 def test_rollouts_equal_those_with_all_boxes(physics):
-    """20 env steps. Contacts open and close at the last digit of a position, after which nothing
-    agrees with anything: two rollouts of the reference from starts a billionth apart part too."""
+    """20 env steps, in float64: none of 200 ants and 100 humanoids parted when this was written."""
     with brax_arrays(), jax.enable_x64(True):
         state, action = physics.thrown(7)
         ours = reference = state
-        nudged = state.replace(x_i=state.x_i.replace(pos=state.x_i.pos + 1e-9))
         for _ in range(20 * ENGINES[physics.name].sub_steps):
             ours, reference = physics.ours(ours, action), physics.reference(reference, action)
-            nudged = physics.reference(nudged, action)
-        equal = difference(ours, reference) < 1e-3
-        steady = difference(nudged, reference) < 1e-3
-    print(physics.name, equal.mean(), steady.mean(), (equal & steady).sum() / steady.sum())
-    assert steady.mean() > 0.5, steady.mean()
-    assert equal.mean() > steady.mean() - 0.1, (equal.mean(), steady.mean())
+        error = difference(ours, reference)
+    assert (error < 1e-3).mean() >= 0.99, np.sort(error)[-9:]
 
 
 # ---- one body against the four boxes at a vertex ----

@@ -155,7 +155,8 @@ def _edge_to_axis(axis, centre, direction, length, middle, span):
     on_edge = jnp.clip(on_edge, -span, span)
     # Two answers, each clipped point with the closest one to it; the nearer pair counts.
     at = tuple(c + d * on_axis for c, d in zip(centre, direction, strict=True))
-    edge_a = jnp.clip(at[axis] - middle, -span, span)
+    share = 2.0 * span / (4.0 * span * span + SINGULAR)
+    edge_a = 2.0 * span * jnp.clip((at[axis] - middle + span) * share, 0.0, 1.0) - span
     way_a = tuple(at[k] - middle - edge_a if k == axis else at[k] for k in range(3))
     reach = towards + on_edge * cosine + length
     share = 2.0 * length / (4.0 * length * length + SINGULAR)

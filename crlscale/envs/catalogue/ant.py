@@ -28,6 +28,8 @@ def build(name: str, options: Options) -> TaskSpec | None:
         goal="ball x, y [m]" if ball else "torso x, y [m]",
         source=SOURCE,
         engine=engine_of(options, STEPS),
+        step_seconds=4.5e-5,
+        compile_seconds=20.0,
         options=options,
         **in_maze(maze, options),
     )

@@ -19,6 +19,8 @@ def build(name: str, options: Options) -> TaskSpec | None:
         goal="torso x, y [m]",
         source="JaxGCRL, arXiv 2408.11052; robot of brax",
         engine=engine_of(options, {"mjx": (0.01, 5)}),
+        step_seconds=1e-3,
+        compile_seconds=45.0,
         options=options,
     )
 

@@ -45,6 +45,8 @@ def build(name: str, options: Options) -> TaskSpec | None:
         goal=goal,
         source=SOURCE,
         engine=Engine(backend="mjx", backends=("mjx",), time_step=0.002, sub_steps=25),
+        step_seconds=2.5e-3,
+        compile_seconds=40.0,
         options=options,
     )
 

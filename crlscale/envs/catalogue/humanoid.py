@@ -36,6 +36,8 @@ def build(name: str, options: Options) -> TaskSpec | None:
         goal="torso x, y, z [m]",
         source=SOURCE,
         engine=engine_of(options, STEPS, PUBLISHED),
+        step_seconds=7e-5,
+        compile_seconds=25.0,
         options=options,
         legacy_in_state=True,
         legacy_time_step=maze is None,

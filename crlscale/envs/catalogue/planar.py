@@ -37,6 +37,8 @@ def build_reacher(name: str, options: Options) -> TaskSpec | None:
         goal="fingertip x, y, z [m]",
         source=SOURCE,
         engine=engine_of(options, REACHER_STEPS, REACHER_PUBLISHED),
+        step_seconds=3.5e-6,
+        compile_seconds=10.0,
         options=options,
         legacy_time_step=True,
     )
@@ -57,6 +59,8 @@ def build_pusher(name: str, options: Options) -> TaskSpec | None:
         goal="object x, y, z [m]",
         source=SOURCE,
         engine=engine_of(options, PUSHER_STEPS),
+        step_seconds=2.0e-4,
+        compile_seconds=25.0,
         options=options,
     )
 
@@ -76,6 +80,8 @@ def build_cheetah(name: str, options: Options) -> TaskSpec | None:
         goal="x of the torso [m]",
         source=SOURCE,
         engine=engine_of(options, CHEETAH_STEPS),
+        step_seconds=6.5e-5,
+        compile_seconds=25.0,
         options=options,
     )
 
