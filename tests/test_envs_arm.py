@@ -257,7 +257,7 @@ def test_a_rollout_stays_physical(name):
     assert joints[..., 6].max() < 1.46 and joints[..., 6].min() > 1.4487 / 2 - 0.05
     assert np.ptp(joints[..., 0]) > 0.3  # and steered
     if name != "arm_reach":
-        assert rows.state[..., 2].min() > 0.025  # the cube does not sink into the table
+        assert rows.state[..., 2].min() > 0.015  # pressed from above, but not into the table
 
 
 @rolled
