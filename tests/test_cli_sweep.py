@@ -352,7 +352,8 @@ def test_a_pipe_that_is_closed_early_is_no_error(results):
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=120
     )
-    assert done.stderr.startswith("next: ") and done.stderr.count("\n") == 1
+    # what to type next is said, or the closed pipe was noticed before
+    assert done.stderr == "" or (done.stderr.startswith("next: ") and done.stderr.count("\n") == 1)
 
 
 def test_dry_run_of_a_study_that_is_there_changes_nothing(results, capsys):
