@@ -49,7 +49,7 @@ class RunConfig(BaseModel):
         "train on starts and goals at most so many cells apart, the others are far; null = off", None
     )
     protocol: Literal["corrected", "legacy"] = Field(
-        "corrected", description="what reset, goal_in_state, time_step and goal_set are if not given"
+        "corrected", description="what reset, goal_in_state and time_step are if not given"
     )
     reset: Literal["episode", "frozen"] | None = Field(
         None, description="start and goal: new at each episode, or for each env the first for ever"
@@ -105,7 +105,7 @@ class RunConfig(BaseModel):
     def _complete(self):
         """Fill in what the task decides, so that a saved config does not change with the task."""
         legacy = self.protocol == "legacy"
-        plain = task_spec(self.env, Options(maze=self.maze))
+        plain = self._plain_task
         self._fill("reset", "frozen" if legacy else "episode")
         self._fill("goal_in_state", legacy and plain.legacy_in_state)
         self._fill("time_step", "published" if legacy and plain.legacy_time_step else "task")
@@ -149,6 +149,11 @@ class RunConfig(BaseModel):
     def task(self) -> TaskSpec:
         options = {key: getattr(self, key) for key in _OPTIONS}
         return task_spec(self.env, Options(**options))
+
+    @property
+    def _plain_task(self) -> TaskSpec:
+        """The task without any variant."""
+        return task_spec(self.env, Options(maze=self.maze))
 
     @property
     def actor_layers(self) -> int:
@@ -216,7 +221,7 @@ class RunConfig(BaseModel):
     def identity(self) -> dict:
         """What tells this config from others. Fields that came after the first studies count only where
         they change something, so that a study keeps its name and its runs their ids."""
-        plain = task_spec(self.env, Options(maze=self.maze))
+        plain = self._plain_task
         later = {
             **{key: RunConfig.model_fields[key].default for key in _LATER},
             "backend": plain.engine.backend if plain.engine else None,

@@ -6,6 +6,7 @@ from functools import lru_cache
 from importlib import import_module
 
 from crlscale.envs.catalogue import ant, ant_push, arm, chain, humanoid, planar, point
+from crlscale.envs.catalogue.choices import without
 from crlscale.envs.spec import PLAIN, Family, Options, TaskSpec
 from crlscale.errors import CrlscaleError
 
@@ -53,14 +54,8 @@ def make_env(spec: TaskSpec):
 def _check(spec: TaskSpec, family: Family) -> None:
     """Refuse options that the task does not have."""
     options = spec.options
-    for field in fields(Options):
-        value = getattr(options, field.name)
-        if value != field.default and field.name not in family.options:
-            raise CrlscaleError(
-                f"{field.name} = {value!r}: {spec.name} has no such choice",
-                value=value,
-                remedy=f"leave {field.name} out, or another --env",
-            )
+    lacking = [f.name for f in fields(Options) if f.name not in family.options]
+    without(spec.name, options, *lacking)
     legal = dict(spec.radii)
     if options.success not in legal:
         raise CrlscaleError(

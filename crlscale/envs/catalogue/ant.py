@@ -1,12 +1,11 @@
 """ant, ant_ball, ant_{maze}_maze and ant_{maze}_pitfall: the four-legged robot of brax."""
 
-from crlscale.envs.catalogue.choices import engine_of, without
-from crlscale.envs.mazes import MAZES, Maze, maze_of
+from crlscale.envs.catalogue.choices import SOURCE, engine_of, in_maze, without
+from crlscale.envs.mazes import MAZES, maze_of
 from crlscale.envs.spec import Family, Options, TaskSpec
 
 # Not positional: it throws three in ten ants into the air that start with a foot in the floor.
 STEPS = {"spring": (0.005, 10), "generalized": (0.01, 5), "mjx": (0.01, 5)}
-SOURCE = "arXiv 2503.14858; JaxGCRL, arXiv 2408.11052; robot of brax"
 
 
 def build(name: str, options: Options) -> TaskSpec | None:
@@ -33,17 +32,6 @@ def build(name: str, options: Options) -> TaskSpec | None:
         options=options,
         **in_maze(maze, options),
     )
-
-
-def in_maze(maze: Maze | None, options: Options) -> dict:
-    """The fields of a TaskSpec that a maze decides."""
-    if maze is None:
-        return {}
-    return {
-        "maze": maze,
-        "cases": maze.cases(options.goals, options.stitch),
-        "goal_sets": maze.goal_sets(options.goals, options.stitch),
-    }
 
 
 FAMILY = Family(

@@ -1,9 +1,12 @@
-"""What the families of robots share: the engine that the options choose, and refusing options."""
+"""What families share: the engine that the options choose, what a maze decides, refusing options."""
 
 from collections.abc import Mapping
 
+from crlscale.envs.mazes import Maze
 from crlscale.envs.spec import PLAIN, Engine, Options
 from crlscale.errors import CrlscaleError
+
+SOURCE = "arXiv 2503.14858; JaxGCRL, arXiv 2408.11052; robot of brax"
 
 Steps = Mapping[str, tuple[float, int]]  # backend -> length of a sub-step [s], sub-steps
 
@@ -26,8 +29,19 @@ def engine_of(options: Options, steps: Steps, published: Steps | None = None) ->
     return Engine(backend, tuple(steps), time_step, sub_steps)
 
 
+def in_maze(maze: Maze | None, options: Options) -> dict:
+    """The fields of a TaskSpec that a maze decides."""
+    if maze is None:
+        return {}
+    return {
+        "maze": maze,
+        "cases": maze.cases(options.goals, options.stitch),
+        "goal_sets": maze.goal_sets(options.goals, options.stitch),
+    }
+
+
 def without(name: str, options: Options, *fields: str) -> None:
-    """Refuse `fields` of the options that task `name` does not have, though its family has them."""
+    """Refuse `fields` of the options, which task `name` does not have."""
     for field in fields:
         value = getattr(options, field)
         if value != getattr(PLAIN, field):

@@ -1,7 +1,6 @@
 """humanoid, humanoid_{maze}_maze and humanoid_{maze}_pitfall: the two-legged robot of brax."""
 
-from crlscale.envs.catalogue.ant import SOURCE, in_maze
-from crlscale.envs.catalogue.choices import engine_of, without
+from crlscale.envs.catalogue.choices import SOURCE, engine_of, in_maze, without
 from crlscale.envs.mazes import maze_of
 from crlscale.envs.spec import Family, Options, TaskSpec
 

@@ -1,9 +1,7 @@
 """reacher, pusher_easy, pusher_hard, cheetah: arms on a table and a runner in a plane."""
 
-from crlscale.envs.catalogue.choices import engine_of
+from crlscale.envs.catalogue.choices import SOURCE, engine_of
 from crlscale.envs.spec import Family, Options, TaskSpec
-
-SOURCE = "arXiv 2503.14858; JaxGCRL, arXiv 2408.11052; robot of brax"
 
 REACHER_STEPS = {
     "spring": (0.005, 4),

@@ -1,5 +1,6 @@
 """point_{maze}_maze and point_{maze}_pitfall: a point mass in the paper's mazes."""
 
+from crlscale.envs.catalogue.choices import in_maze
 from crlscale.envs.mazes import MAZES, maze_of
 from crlscale.envs.spec import Family, Options, TaskSpec
 
@@ -19,10 +20,8 @@ def build(name: str, options: Options) -> TaskSpec | None:
         radii=(("standard", 0.5),),
         goal="position x, y [cells]",
         source="crlscale, in the layouts of arXiv 2503.14858",
-        goal_sets=maze.goal_sets(options.goals, options.stitch),
-        cases=maze.cases(options.goals, options.stitch),
-        maze=maze,
         options=options,
+        **in_maze(maze, options),
     )
 
 
