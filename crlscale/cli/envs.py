@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from crlscale.cli.console import Json, emit_json, say
-from crlscale.cli.task_words import SIZES, family_of, list_tasks, show_task
+from crlscale.cli.task_words import SIZES, list_tasks, show_task
 from crlscale.errors import CrlscaleError
 
 Names = Annotated[list[str] | None, typer.Argument(help="Tasks; all of them if left out.")]
@@ -70,6 +70,8 @@ def _as_json(specs: list) -> int:
 
 def _record(spec, speeds: dict) -> dict:
     """A spec with what follows from it, as JSON says it."""
+    from crlscale.envs.registry import family_of
+
     found = speeds.get(spec.name)
     return {
         **asdict(spec),

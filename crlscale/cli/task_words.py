@@ -157,7 +157,10 @@ def _goal_in_state(spec) -> str:
 
 def _options(spec) -> str:
     """How each option that the task has is typed."""
+    from crlscale.envs.registry import family_of
+
     engine, radii = spec.engine, [name for name, _ in spec.radii]
+    options = family_of(spec).options
     typed = {
         "backend": f"--backend {'|'.join(engine.backends)}" if engine else "",
         "success": f"--set success={'|'.join(radii)}" if len(radii) > 1 else "",
@@ -168,12 +171,5 @@ def _options(spec) -> str:
         "maze": f"--env {spec.family}_maze --maze FILE",
         "stitch": "--set stitch=K",
     }
-    found = [typed[name] for name in typed if name in family_of(spec).options and typed[name]]
+    found = [typed[name] for name in typed if name in options and typed[name]]
     return "; ".join(found) or "none"
-
-
-def family_of(spec):
-    """The Family that builds the task."""
-    from crlscale.envs.registry import FAMILIES
-
-    return next(f for f in FAMILIES if f.build(spec.name, spec.options) is not None)

@@ -44,10 +44,14 @@ def task_spec(name: str, options: Options = PLAIN) -> TaskSpec:
     )
 
 
+def family_of(spec: TaskSpec) -> Family:
+    """The family that `spec` is of."""
+    return next(f for f in FAMILIES if f.build(spec.name, spec.options) is not None)
+
+
 def make_env(spec: TaskSpec):
     """Build the GoalEnv of `spec` (imports jax and brax)."""
-    family = next(f for f in FAMILIES if f.build(spec.name, spec.options) is not None)
-    module, name = family.env.split(":")
+    module, name = family_of(spec).env.split(":")
     return getattr(import_module(module), name)(spec)
 
 
