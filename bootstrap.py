@@ -19,7 +19,7 @@ VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 LOCK = os.path.join(ROOT, "requirements.lock")
 STAMP = os.path.join(VENV, "crlscale-installed")
-SPACE_BYTES = 2 * 1000**3  # 1.2 GB installed, and the wheels beside it for a while
+SPACE_BYTES = 3 * 1000**3  # 1.8 GB installed, and the wheels beside it for a while
 
 QUICK = ["sweep", "depth", "--preset", "quick", "--min", "2", "--max", "8", "--seeds", "5"]
 TESTS = ["-m", "slow or not slow", "-n", "2", "--dist", "worksteal"]
@@ -32,7 +32,7 @@ USAGE = """usage: python3 bootstrap.py quick       set up .venv, run a small dep
 PIP_TROUBLE = [
     (
         r"No space left on device|Errno 28|Disk quota exceeded",
-        "no space left: the packages need about 2 GB here and some in the folder for temporary"
+        "no space left: the packages need about 3 GB here and some in the folder for temporary"
         " files (TMPDIR); make room and type the same command again",
     ),
     (

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from crlscale import device
-from crlscale.config import RunConfig, make_config
+from crlscale.config import RunConfig
 from crlscale.envs.spec import TaskSpec
 from crlscale.errors import CrlscaleError
 from crlscale.files import replace_file
+from crlscale.settings import make_config
 
 MEASURED_SECONDS = 2.0  # of updates in each repeat
 MEASURED_ENV_SECONDS = 1.0  # of env steps in each repeat

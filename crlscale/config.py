@@ -1,6 +1,5 @@
 """RunConfig: everything that decides one run, frozen and complete; what is derived is a property."""
 
-import difflib
 import hashlib
 import json
 import math
@@ -8,8 +7,9 @@ from dataclasses import fields
 from functools import cached_property
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from crlscale.depths import check_depth
 from crlscale.envs.registry import task_spec
 from crlscale.envs.spec import Options, TaskSpec
 from crlscale.errors import CrlscaleError
@@ -24,6 +24,12 @@ def positive(description: str, default=..., **more):
     return Field(default, gt=0, description=description, **more)
 
 
+def later(description: str, default, **more):
+    """A field that came after the first studies: it enters run ids and study names only where it
+    differs from its default, so that older studies keep their names."""
+    return Field(default, description=description, json_schema_extra={"later": True}, **more)
+
+
 class RunConfig(BaseModel):
     """The settings of one run. Defaults are those of arXiv 2503.14858, Table 7, but for the
     task and the sizes, which a preset sets. Lengths are counted in env steps of one env
@@ -32,31 +38,27 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     env: str = Field(DEFAULT_ENV, description="task, as `crlscale envs` lists it")
-    maze: str | None = Field(
-        None, description="layout of your own for point_maze, ant_maze, humanoid_maze; rows by blanks"
+    maze: str | None = later(
+        "layout of your own for point_maze, ant_maze, humanoid_maze; rows by blanks", None
     )
-    backend: str | None = Field(None, description="physics engine of brax; null = the task's")
-    friction: float | None = Field(
-        None, ge=0, description="sliding friction of floor and robot; null = the task's"
+    backend: str | None = later("physics engine of brax; null = the task's", None)
+    friction: float | None = later("sliding friction of floor and robot; null = the task's", None, ge=0)
+    success: Literal["easy", "standard", "hard"] = later("which success radius of the task", "standard")
+    goals: Literal["task", "single"] = later("commanded goals: the task's, or one fixed goal", "task")
+    stitch: int | None = later(
+        "train on starts and goals at most so many cells apart, the others are far; null = off",
+        None,
+        gt=0,
     )
-    success: Literal["easy", "standard", "hard"] = Field(
-        "standard", description="which success radius of the task"
+    protocol: Literal["corrected", "legacy"] = later(
+        "what reset, goal_in_state and time_step are if not given", "corrected"
     )
-    goals: Literal["task", "single"] = Field(
-        "task", description="commanded goals: the task's, or one fixed goal"
+    reset: Literal["episode", "frozen"] | None = later(
+        "start and goal: new at each episode, or for each env the first for ever", None
     )
-    stitch: int | None = positive(
-        "train on starts and goals at most so many cells apart, the others are far; null = off", None
-    )
-    protocol: Literal["corrected", "legacy"] = Field(
-        "corrected", description="what reset, goal_in_state and time_step are if not given"
-    )
-    reset: Literal["episode", "frozen"] | None = Field(
-        None, description="start and goal: new at each episode, or for each env the first for ever"
-    )
-    goal_in_state: bool | None = Field(None, description="whether the state holds the commanded goal")
-    time_step: Literal["task", "published"] | None = Field(
-        None, description="sub-step of the physics: as meant, or as the published code really ran"
+    goal_in_state: bool | None = later("whether the state holds the commanded goal", None)
+    time_step: Literal["task", "published"] | None = later(
+        "sub-step of the physics: as meant, or as the published code really ran", None
     )
     seed: int = Field(0, ge=0, le=INT32_MAX, description="root of every random key of the run")
 
@@ -219,11 +221,11 @@ class RunConfig(BaseModel):
         return f"{name}-{short_hash(self.identity())}"
 
     def identity(self) -> dict:
-        """What tells this config from others. Fields that came after the first studies count only where
-        they change something, so that a study keeps its name and its runs their ids."""
+        """What tells this config from others; fields marked `later` count only where they change
+        something."""
         plain = self._plain_task
         later = {
-            **{key: RunConfig.model_fields[key].default for key in _LATER},
+            **{key: field.default for key, field in RunConfig.model_fields.items() if _is_later(field)},
             "backend": plain.engine.backend if plain.engine else None,
             "reset": "episode",
             "goal_in_state": False,
@@ -237,63 +239,13 @@ class RunConfig(BaseModel):
 
 
 _OPTIONS = tuple(field.name for field in fields(Options))
-_LATER = (*_OPTIONS, "protocol", "reset")
+
+
+def _is_later(field) -> bool:
+    return bool((field.json_schema_extra or {}).get("later"))
 
 
 def short_hash(data: object) -> str:
     """8 hex digits of the SHA-256 of `data` as canonical JSON."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def legal_depths_near(depth: int, block_size: int) -> list[int]:
-    """The legal depths next to `depth`: below L any, from L on the multiples of L."""
-    below = depth // block_size * block_size
-    return [d for d in (below, below + block_size) if d > 0]
-
-
-def check_depth(field: str, depth: int | None, block_size: int) -> None:
-    if depth is None or depth < block_size or depth % block_size == 0:
-        return
-    near = legal_depths_near(depth, block_size)
-    raise CrlscaleError(
-        f"{field} {depth} is not legal with blocks of {block_size} layers;"
-        f" nearest legal: {' and '.join(map(str, near))}",
-        value=depth,
-        remedy=f"{field} = {near[0]}",
-    )
-
-
-def make_config(settings: dict) -> RunConfig:
-    """RunConfig from plain settings; what pydantic refuses becomes a one-line CrlscaleError."""
-    try:
-        return RunConfig(**settings)
-    except ValidationError as refused:
-        raise _explain(refused) from None
-
-
-def check_key(key: str) -> None:
-    """Refuse a key that is no config field, naming the nearest ones."""
-    if key not in RunConfig.model_fields:
-        near = difflib.get_close_matches(key, RunConfig.model_fields, n=3, cutoff=0.4)
-        near = near or list(RunConfig.model_fields)
-        raise CrlscaleError(
-            f"unknown config key {key!r}; near keys: {', '.join(near)}",
-            value=key,
-            remedy=f"--set {near[0]}=VALUE",
-        )
-
-
-def _explain(refused: ValidationError) -> CrlscaleError:
-    first = refused.errors()[0]
-    key, value = str(first["loc"][0]), first["input"]
-    try:
-        check_key(key)
-    except CrlscaleError as unknown:
-        return unknown
-    default = RunConfig.model_fields[key].default
-    return CrlscaleError(
-        f"{key} = {value!r} is not legal: {first['msg'][0].lower()}{first['msg'][1:]}",
-        value=value,
-        remedy=f"--set {key}={'null' if default is None else default}",
-    )

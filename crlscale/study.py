@@ -13,11 +13,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import crlscale
-from crlscale.config import RunConfig, check_key, make_config, short_hash
+from crlscale.config import RunConfig, short_hash
 from crlscale.errors import CrlscaleError
 from crlscale.files import damaged
 from crlscale.parquet import refuse_newer
 from crlscale.presets import preset_settings
+from crlscale.settings import check_key, make_config
 from crlscale.store import read_json, write_json
 
 STUDY_SCHEMA = 1

@@ -10,9 +10,9 @@ import pytest
 
 from crlscale import checkpoint
 from crlscale.checkpoint import Position
-from crlscale.config import make_config
 from crlscale.errors import CrlscaleError
 from crlscale.program import split
+from crlscale.settings import make_config
 from crlscale.train import make_trainer
 
 IDS = ("run-a", "run-b")

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crlscale.cli.settings import parse_levels, parse_settings, powers_of_two
-from crlscale.config import RunConfig, make_config
+from crlscale.config import RunConfig
 from crlscale.errors import CrlscaleError
+from crlscale.settings import make_config
 
 
 def refusal(function, *arguments) -> CrlscaleError:

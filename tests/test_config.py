@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crlscale.config import RunConfig, check_key, legal_depths_near, make_config, short_hash
+from crlscale.config import RunConfig, short_hash
+from crlscale.depths import legal_depths_near
 from crlscale.errors import CrlscaleError
 from crlscale.presets import PRESETS, preset_settings
 from crlscale.program import NO_WINDOW, Hyper, Program, split
+from crlscale.settings import check_key, make_config
 
 GIVEN = {
     "env": "point_u_maze",

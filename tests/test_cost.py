@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from crlscale.config import make_config
 from crlscale.cost import (
     actor_parameters,
     cost,
@@ -24,6 +23,7 @@ from crlscale.cost import (
 )
 from crlscale.presets import PRESETS, preset_settings
 from crlscale.program import split
+from crlscale.settings import make_config
 from crlscale.train import make_trainer
 
 
@@ -168,7 +168,7 @@ def test_calibration_needs_no_cache(tmp_path, cache):
     if cache == "damaged":
         folder.mkdir()
         (folder / "matmul.json").write_text('{"32x16": 1')
-    program = "from crlscale.cost import cost; from crlscale.config import make_config;"
+    program = "from crlscale.cost import cost; from crlscale.settings import make_config;"
     program += "print(cost(make_config({'width': 16, 'batch_size': 32})).seconds)"
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -2,9 +2,10 @@
 
 import pytest
 
-from crlscale.config import RunConfig, make_config
+from crlscale.config import RunConfig
 from crlscale.errors import CrlscaleError
 from crlscale.presets import PRESETS, preset_settings
+from crlscale.settings import make_config
 
 
 def test_the_four_presets():

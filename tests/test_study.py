@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from crlscale import study as module
-from crlscale.config import DEFAULT_ENV, make_config
+from crlscale.config import DEFAULT_ENV
 from crlscale.errors import CrlscaleError
 from crlscale.presets import preset_settings
+from crlscale.settings import make_config
 from crlscale.study import (
     Execution,
     find_planned,

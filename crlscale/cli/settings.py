@@ -3,9 +3,10 @@
 import tomllib
 from pathlib import Path
 
-from crlscale.config import RunConfig, check_key
+from crlscale.config import RunConfig
 from crlscale.envs.mazes import check_layout
 from crlscale.errors import CrlscaleError
+from crlscale.settings import check_key
 
 
 def parse_settings(texts: list[str]) -> dict:
