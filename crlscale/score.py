@@ -2,8 +2,8 @@
 
 Score of a run: mean of its last min(5, n) evaluations after training began, of the time at
 goal on the goal set that scores it [steps of an episode]. Score of a cell: IQM over seeds.
-Complete runs count, and diverged ones with their last finite scores; all others are missing
-and are counted as such. Runs of different physics are never pooled: one physics is scored at a
+Complete runs count, and diverged ones by a rule: their last finite scores (`last`, the default),
+no time at goal (`zero`), or left out (`drop`); all others are missing. Both are counted and listed. Runs of different physics are never pooled: one physics is scored at a
 time, the runs of others are missing with the status "other physics"."""
 
 import json
@@ -22,12 +22,19 @@ from crlscale.study import Study, load_study
 LAST_EVALUATIONS = 5
 SCORED_STATUSES = ("complete", "diverged")
 OTHER_PHYSICS = "other physics"
+DIVERGED_RULES = {
+    "last": "diverged runs count with their last finite scores",
+    "zero": "diverged runs count as no time at goal",
+    "drop": "diverged runs are left out",
+}
 
 
 @dataclass(frozen=True)
 class RunScore:
     """One planned run. `score` is None while the run has none to count; what was not measured
-    is None. `hours` is training time by itself: that of its program by the runs that shared it."""
+    is None. `hours` is training time by itself: that of its program by the runs that shared it;
+    `cpu_hours` the CPU time of the process in the same way, compiling and evaluating included
+    (None for a resumed run, whose process did not do all of it)."""
 
     run_id: str
     seed: int
@@ -38,6 +45,7 @@ class RunScore:
     gradient_steps: int | None
     hours: float | None
     updates_per_second: float | None
+    cpu_hours: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,15 @@ class CellScore:
     def hours(self) -> float | None:
         """Mean training hours of the complete runs; diverged ones stopped early."""
         return _mean([run.hours for run in self.runs if run.status == "complete"])
+
+    @property
+    def cpu_hours(self) -> float | None:
+        """Mean CPU hours of the complete runs."""
+        return _mean([run.cpu_hours for run in self.runs if run.status == "complete"])
+
+    @property
+    def diverged(self) -> int:
+        return sum(run.status == "diverged" for run in self.runs)
 
     @property
     def updates(self) -> int:
@@ -91,6 +108,7 @@ class StudyScores:
     cells: tuple[CellScore, ...]
     physics: dict[tuple, dict]
     physics_kinds: int = 1
+    diverged: str = "last"
 
     @property
     def warning(self) -> str | None:
@@ -121,6 +139,12 @@ class StudyScores:
         return tuple(cell for cell in self.cells if cell.estimate is not None)
 
     @property
+    def listed(self) -> tuple[tuple[str, str], ...]:
+        """(run id, status) of every run that diverged or has no score."""
+        runs = [run for cell in self.cells for run in cell.runs]
+        return tuple((r.run_id, r.status) for r in runs if r.score is None or r.status == "diverged")
+
+    @property
     def note(self) -> str:
         """Counts over all runs of what is diverged or missing; empty if nothing is."""
         cell = CellScore({}, self.cells[0].config, tuple(r for c in self.cells for r in c.runs), None)
@@ -136,16 +160,22 @@ class StudyScores:
             )
 
 
-def load_scores(folder: Path, physics: int = 1) -> StudyScores:
+def load_scores(folder: Path, physics: int = 1, diverged: str = "last") -> StudyScores:
     """Scores of the study in `folder`, from its runs of `physics` 1 (the one that most runs of a task
-    share), 2, ..."""
+    share), 2, ...; `diverged` is one of DIVERGED_RULES."""
     from crlscale.store import read_metrics, read_runs
 
-    return score_study(load_study(folder), read_metrics(folder), read_runs(folder), physics)
+    return score_study(load_study(folder), read_metrics(folder), read_runs(folder), physics, diverged)
 
 
-def score_study(study: Study, metrics, runs, physics: int = 1) -> StudyScores:
+def score_study(study: Study, metrics, runs, physics: int = 1, diverged: str = "last") -> StudyScores:
     """Scores from the frames of `store.read_metrics` and `store.read_runs`; else as `load_scores`."""
+    if diverged not in DIVERGED_RULES:
+        raise CrlscaleError(
+            f"--diverged {diverged}: no such rule ({', '.join(DIVERGED_RULES)})",
+            value=diverged,
+            remedy="--diverged last",
+        )
     status = dict(zip(runs["run_id"], runs["status"], strict=True))
     kinds, fingerprints = _physics(study, metrics)
     found_kinds = 1 + max(kinds.values(), default=0)
@@ -162,7 +192,7 @@ def score_study(study: Study, metrics, runs, physics: int = 1) -> StudyScores:
     cells = []
     for levels, run_ids in study.cells.items():
         scored = tuple(
-            score_run(study.configs[run_id], status.get(run_id, "planned"), rows.get(run_id))
+            score_run(study.configs[run_id], status.get(run_id, "planned"), rows.get(run_id), diverged)
             for run_id in run_ids
         )
         values = [run.score for run in scored if run.score is not None]
@@ -175,7 +205,7 @@ def score_study(study: Study, metrics, runs, physics: int = 1) -> StudyScores:
         for run_id, text in fingerprints.items()
         if text is not None and kinds[run_id] == physics - 1
     }
-    return StudyScores(study, tuple(cells), chosen, found_kinds)
+    return StudyScores(study, tuple(cells), chosen, found_kinds, diverged)
 
 
 def _physics(study: Study, metrics) -> tuple[dict[str, int], dict[str, str | None]]:
@@ -193,10 +223,11 @@ def _task(config: RunConfig) -> tuple:
     return (config.env, config.task.options)
 
 
-def score_run(config: RunConfig, status: str, rows) -> RunScore:
+def score_run(config: RunConfig, status: str, rows, diverged: str = "last") -> RunScore:
     """Score of one run from its rows (None or empty: nothing measured yet)."""
     if rows is None or not len(rows):
-        return RunScore(config.run_id, config.seed, status, None, 0, None, None, None, None)
+        nothing = 0.0 if (status, diverged) == ("diverged", "zero") else None
+        return RunScore(config.run_id, config.seed, status, nothing, 0, None, None, None, None)
     rows = rows.sort_values("evaluation")
     trained = rows[rows["evaluation"] >= 1]
     values = trained[f"time_at_goal_{config.goal_set}"].to_numpy(dtype=float, na_value=np.nan)
@@ -204,16 +235,21 @@ def score_run(config: RunConfig, status: str, rows) -> RunScore:
     counts = status in SCORED_STATUSES and len(values) > 0
     last = rows.iloc[-1]
     seconds, sharing = _number(last["train_seconds"]), _number(last["program_runs"])
+    cpu = None if rows["resumed"].fillna(False).any() else _number(last["cpu_seconds"])
+    score = float(values[-LAST_EVALUATIONS:].mean()) if counts else None
+    if status == "diverged" and diverged != "last":
+        score = 0.0 if diverged == "zero" else None
     return RunScore(
         run_id=config.run_id,
         seed=config.seed,
         status=status,
-        score=float(values[-LAST_EVALUATIONS:].mean()) if counts else None,
+        score=score,
         evaluations=len(trained),
         env_steps=_whole(last["env_steps"]),
         gradient_steps=_whole(last["gradient_steps"]),
         hours=None if seconds is None else seconds / (sharing or 1) / 3600,
         updates_per_second=_number(trained["updates_per_second"].median()),
+        cpu_hours=None if cpu is None else cpu / (sharing or 1) / 3600,
     )
 
 

@@ -1,36 +1,66 @@
 """At which depth does performance jump, if it does?
 
-The seeds' scores are fitted by a constant, a line in log2 depth, and the one-step shapes (step
-and sigmoid). A permutation of the scores over the levels guards against seeing any shape in
-noise; BIC then picks one. The critical depth is the smallest level above the change point of
-the one-step shape that won; its interval is the range of levels over a bootstrap of the seeds
-within the cells. Error rates, by simulation, stand in docs/method.md."""
+The seeds' scores are fitted by a constant, a line in log2 depth, one step, a sigmoid, and two or
+three steps (find_step.py). The critical depth is the smallest level above the first change point of
+the shape that won; its interval is the range of levels over a bootstrap of the seeds within the
+cells. Error rates, by simulation, stand in docs/method.md."""
 
 import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import fdtrc
 
-from crlscale.analysis.step_models import PARAMETERS, Families, Fit
+from crlscale.analysis.find_step import find_step
 from crlscale.errors import CrlscaleError
 from crlscale.score import CellScore, StudyScores
-from crlscale.stats import CONFIDENCE, resample_means
+from crlscale.stats import Estimate, Ratio, holm, p_value, ratio, weighted_sum
 
 DEPTH_AXES = ("depth", "actor_depth", "critic_depth")
-ONE_STEP = ("step", "sigmoid")
-SIGNIFICANCE = 0.05
-LACK_OF_FIT = 0.01
 MISFIT = "a step does not explain all levels"
-DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class Jump:
+    """One change: the level above it with the ends of its interval. `size` is the plateau above minus
+    the plateau below [steps], each the mean of its levels' IQMs; `ratio` the one over the other. Both
+    intervals take the place of the change as known."""
+
+    depth: int
+    low: int
+    high: int
+    size: Estimate
+    ratio: Ratio
+
+    @property
+    def words(self) -> str:
+        text = f"{self.size.value:+.1f} steps"
+        if self.size.low is not None:
+            text += f" [{self.size.low:+.1f}, {self.size.high:+.1f}]"
+        if self.ratio.low is not None:
+            text += f", {self.ratio.value:.2g} times [{self.ratio.low:.2g}, {self.ratio.high:.2g}]"
+        return text
+
+
+@dataclass(frozen=True)
+class Gain:
+    """From one level to the next: the change of the IQM [steps], its two-sided p, and the same
+    corrected for all gains of the study (Holm)."""
+
+    depth: int
+    following: int
+    change: Estimate
+    p_value: float | None
+    corrected: float | None
 
 
 @dataclass(frozen=True)
 class CriticalDepth:
     """What the scores of `cells` (by rising depth) say about a step.
 
-    `shape` is step, sigmoid, gradual, falling, flat, irregular (levels differ, but by none of
-    these) or untested (`reason` says why). `depth`, `low`, `high` are levels; None without a step. `below` and `above` are the fitted scores of the
+    `shape` is step, sigmoid, 2 steps, 3 steps, gradual, falling, flat, irregular (levels differ, but
+    by none of these) or untested (`reason` says why). `jumps` has every change, the first of which is
+    the critical depth; `gains` compares neighbouring levels. `p_gradual` belongs to "a line explains
+    it as well". `depth`, `low`, `high` are levels; None without a step. `below` and `above` are the fitted scores of the
     shallowest and the deepest level [steps]; `rise` is the width of the rise [doublings].
     `p_value` belongs to "depth makes no difference"; `fits` is False where the levels differ from
     every shape by more than the seeds explain. `fixed` names the levels of the other axes."""
@@ -51,6 +81,9 @@ class CriticalDepth:
     bic: dict[str, float] = field(default_factory=dict)
     fits: bool = True
     reason: str = ""
+    p_gradual: float | None = None
+    jumps: tuple[Jump, ...] = ()
+    gains: tuple[Gain, ...] = ()
 
     @property
     def depths(self) -> list[int]:
@@ -84,6 +117,8 @@ class CriticalDepth:
                 "falling": f"No critical {name}: the scores fall with {name}",
             }
             text = ends[self.shape]
+            if self.shape == "gradual" and self.p_gradual is not None:
+                text += f", and a step is not told from that (p = {self.p_gradual:.3f})"
         else:
             how = f", over {self.rise:.1f} doublings" if self.rise else ""
             text = (
@@ -91,6 +126,12 @@ class CriticalDepth:
                 f" {'bracketed' if self.bracketed else 'not bracketed'}):"
                 f" fitted scores rise from {self.below:.1f} to {self.above:.1f} steps{how}"
             )
+            if len(self.jumps) > 1:
+                text += f", in {len(self.jumps)} jumps: " + "; ".join(
+                    f"at {jump.depth} [{jump.low}, {jump.high}] {jump.words}" for jump in self.jumps
+                )
+            elif self.jumps:
+                text += f"; levels from {self.depth} on against those below {self.jumps[0].words}"
         if self.p_value is not None:
             p_value = f"= {self.p_value:.3f}" if self.p_value >= 0.001 else "< 0.001"
             text += f" (permutation p {p_value})"
@@ -127,19 +168,19 @@ def critical_depth(
     """The result for `cells`, ordered by `axis`; cells without a score are only listed."""
     scored = [cell for cell in cells if cell.estimate is not None]
     about = {"study": study, "axis": axis, "fixed": fixed, "cells": cells}
+    about["gains"] = gains(axis, scored)
     reason = _untestable([len(cell.scores) for cell in scored])
     if reason:
         return CriticalDepth(**about, shape="untested", reason=reason)
     depths = np.array([cell.levels[axis] for cell in scored])
     found = find_step(np.log2(depths), [cell.scores for cell in scored], rng)
+    about |= {"shape": found.shape, "p_value": found.p_value, "bic": found.bic, "fits": found.fits}
+    about["p_gradual"] = found.p_gradual
     if found.level is None:
-        return CriticalDepth(
-            **about, shape=found.shape, p_value=found.p_value, bic=found.bic, fits=found.fits
-        )
+        return CriticalDepth(**about)
     depth, low, high = (int(depths[index]) for index in (found.level, *found.interval))
     return CriticalDepth(
         **about,
-        shape=found.shape,
         depth=depth,
         low=low,
         high=high,
@@ -147,54 +188,37 @@ def critical_depth(
         below=float(found.fit.fitted[0]),
         above=float(found.fit.fitted[-1]),
         rise=found.fit.rise,
-        p_value=found.p_value,
-        bic=found.bic,
-        fits=found.fits,
+        jumps=_jumps(depths, found, [cell.scores for cell in scored]),
     )
 
 
-@dataclass(frozen=True)
-class StepFinding:
-    """`find_step` in numbers: `level` and `interval` are indices of levels."""
+def gains(axis: str, cells: list[CellScore]) -> tuple[Gain, ...]:
+    """The change from each scored cell to the next one along `axis`."""
+    changes = [
+        weighted_sum([1, -1], [after.scores, before.scores])
+        for before, after in itertools.pairwise(cells)
+    ]
+    p_values = [p_value(change) for change in changes]
+    return tuple(
+        Gain(before.levels[axis], after.levels[axis], change, p, corrected)
+        for (before, after), change, p, corrected in zip(
+            itertools.pairwise(cells), changes, p_values, holm(p_values), strict=True
+        )
+    )
 
-    shape: str
-    p_value: float
-    bic: dict[str, float]
-    fit: Fit | None = None
-    level: int | None = None
-    interval: tuple[int, int] | None = None
-    fits: bool = True
 
-
-def find_step(x: np.ndarray, cells: list[np.ndarray], rng: np.random.Generator) -> StepFinding:
-    """The shape of the scores `cells` (one array of seeds a level) over rising levels `x` [L]."""
-    seeds = np.array([len(cell) for cell in cells], dtype=float)
-    families = Families(x, seeds)
-    scores = np.concatenate(cells)
-    total = float(((scores - scores.mean()) ** 2).sum())
-    if total == 0:
-        return StepFinding("flat", 1.0, {})
-    means = np.array([cell.mean() for cell in cells])
-    p_value = _permutation_p(families, scores, rng)
-    bests = {shape: families.best(shape, means) for shape in families.regressors}
-    bic = {"constant": _bic(total, total, len(scores), "constant")}
-    bic |= {s: _bic(total, total - fit.explained, len(scores), s) for s, fit in bests.items()}
-    if p_value > SIGNIFICANCE:
-        flat = Fit("constant", 0.0, 0.0, np.full(len(x), scores.mean()))
-        fits = _fits(flat, cells, means)
-        return StepFinding("flat" if fits else "irregular", p_value, bic, fits=fits)
-    fit = bests[min(bests, key=bic.get)]
-    fits = _fits(fit, cells, means)
-    if fit.shape not in ONE_STEP or fit.amplitude < 0:
-        shape = "gradual" if fit.amplitude > 0 else "falling"
-        return StepFinding(shape if fits else "irregular", p_value, bic, fit, fits=fits)
-    explained, _ = families.explained(fit.shape, resample_means(cells, DRAWS, rng))
-    levels = families.level_above(fit.shape, explained.argmax(axis=1))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(levels, [tail, 1 - tail], method="inverted_cdf")
-    level = int(families.level_above(fit.shape, np.array([fit.member]))[0])
-    interval = (min(int(low), level), max(int(high), level))
-    return StepFinding(fit.shape, p_value, bic, fit, level, interval, fits)
+def _jumps(depths: np.ndarray, found, scores: list[np.ndarray]) -> tuple[Jump, ...]:
+    """Each change with the plateaus beside it."""
+    ends = [0, *found.levels, len(depths)]
+    jumps = []
+    for index, (level, interval) in enumerate(zip(found.levels, found.intervals, strict=True)):
+        below, above = np.zeros(len(depths)), np.zeros(len(depths))
+        below[ends[index] : level] = 1 / (level - ends[index])
+        above[level : ends[index + 2]] = 1 / (ends[index + 2] - level)
+        low, high = (int(depths[end]) for end in interval)
+        size = weighted_sum(above - below, scores)
+        jumps.append(Jump(int(depths[level]), low, high, size, ratio(above, below, scores)))
+    return tuple(jumps)
 
 
 def _untestable(seeds: list[int]) -> str:
@@ -203,32 +227,3 @@ def _untestable(seeds: list[int]) -> str:
     if np.median(seeds) < 2:
         return "one seed a level does not tell a step from noise"
     return ""
-
-
-def _permutation_p(families: Families, scores: np.ndarray, rng: np.random.Generator) -> float:
-    """P(the best shape explains as much) when the scores are dealt to the levels at random."""
-    level = np.repeat(np.arange(len(families.x)), families.seeds.astype(int))
-    average = (level[:, None] == np.arange(len(families.x))) / families.seeds
-    dealt = np.vstack([scores, rng.permuted(np.tile(scores, (DRAWS, 1)), axis=1)])
-    best = np.max(
-        [families.explained(shape, dealt @ average)[0].max(axis=1) for shape in families.regressors],
-        axis=0,
-    )
-    as_much = np.sum(best[1:] >= best[0] * (1 - 1e-9))
-    return float((1 + as_much) / (1 + DRAWS))
-
-
-def _bic(total: float, left: float, runs: int, shape: str) -> float:
-    """Bayesian information criterion under normal noise; a perfect fit is held off minus infinity."""
-    return float(runs * np.log(max(left, 1e-9 * total) / runs) + PARAMETERS[shape] * np.log(runs))
-
-
-def _fits(fit: Fit, cells: list[np.ndarray], means: np.ndarray) -> bool:
-    """Whether the levels scatter about the shape no more than the seeds explain (F test)."""
-    seeds = np.array([len(cell) for cell in cells])
-    within = sum(((cell - cell.mean()) ** 2).sum() for cell in cells)
-    left, spare = len(cells) - PARAMETERS[fit.shape], seeds.sum() - len(cells)
-    if left < 1 or spare < 1 or within == 0:
-        return True
-    ratio = (seeds @ (means - fit.fitted) ** 2 / left) / (within / spare)
-    return bool(fdtrc(left, spare, ratio) >= LACK_OF_FIT)

@@ -1,5 +1,7 @@
 """Typed results as tables for a person (title, columns, rows) and as records for a machine."""
 
+from dataclasses import asdict
+
 from crlscale.analysis.critical_depth import CriticalDepth
 from crlscale.analysis.learning_curves import LearningCurves
 from crlscale.analysis.width_vs_depth import CostComparison, Family, WidthVsDepth
@@ -36,6 +38,23 @@ def critical_depth_record(result: CriticalDepth) -> dict:
         "score_below": result.below,
         "score_above": result.above,
         "p_value": result.p_value,
+        "p_gradual": result.p_gradual,
+        "jumps": [
+            {
+                **{"critical_depth": jump.depth, "low": jump.low, "high": jump.high},
+                "size": estimate_record(jump.size),
+                "ratio": asdict(jump.ratio),
+            }
+            for jump in result.jumps
+        ],
+        "gains": [
+            {
+                **{"from": gain.depth, "to": gain.following},
+                "change": estimate_record(gain.change),
+                **{"p_value": gain.p_value, "p_holm": gain.corrected},
+            }
+            for gain in result.gains
+        ],
         "bic": result.bic,
         "fits": result.fits,
         "reason": result.reason,
@@ -43,6 +62,13 @@ def critical_depth_record(result: CriticalDepth) -> dict:
         "interval_of_cells": interval_record(),
         "cells": [cell_record(cell) for cell in result.cells],
     }
+
+
+def estimate_record(found: Estimate | None) -> dict | None:
+    """Value, ends of the 95 % interval, and why there is none."""
+    if found is None:
+        return None
+    return {key: getattr(found, key) for key in ("value", "low", "high", "seeds", "no_interval")}
 
 
 def interval_record() -> dict:
