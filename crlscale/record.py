@@ -61,14 +61,12 @@ def held(run_folder: Path) -> str | None:
     return _words(holder) if alive else None
 
 
-def record_failure(run_folder: Path, cause: str) -> None:
-    """Record the death of a run that could not do so itself; what it had reported stays."""
-    status = read_status(run_folder)
-    now = time.time()
-    write_json(
-        Path(run_folder) / "status.json",
-        {**status, "schema_version": STATUS_SCHEMA, "status": "failed", "cause": cause, "ended": now},
-    )
+def record_failure(run_folder: Path, cause: str, kind: str | None = None) -> None:
+    """Record the death of a run that could not do so itself; what it had reported stays. `kind`:
+    killed, out_of_memory, preempted, lost, exception, illegal or unwritable."""
+    status = read_status(run_folder) | {"schema_version": STATUS_SCHEMA, "status": "failed"}
+    status |= {"cause": cause, "kind": kind, "ended": time.time()}
+    write_json(Path(run_folder) / "status.json", status)
 
 
 class RunRecord:
@@ -86,6 +84,9 @@ class RunRecord:
             "ended": None,
             "host": socket.gethostname(),
             "pid": os.getpid(),
+            "kind": None,
+            "attempts": 1 + (read_status(self.folder).get("attempts") or 0),
+            **started_by(),
             **fixed,
         }
 
@@ -157,6 +158,15 @@ def _own_claim_file(run_folder: Path) -> TextIO:
                 file.seek(0)
                 return file
         file.close()  # it was given back and removed while we waited
+
+
+def started_by() -> dict:
+    """Which launcher started this process, and as which job of its cluster; None by hand."""
+    known = {"launcher": None, "job": None}
+    with contextlib.suppress(ValueError, AttributeError):
+        told = json.loads(os.environ.get("CRLSCALE_JOB", ""))
+        known = {key: told.get(key) for key in known}
+    return known
 
 
 def _me() -> dict:

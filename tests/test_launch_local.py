@@ -23,7 +23,11 @@ from real_runs import (
 
 from crlscale import cost
 from crlscale.errors import CrlscaleError
+from crlscale.launch.child import memory_kills, record_death, start_child
+from crlscale.launch.contract import LaunchOptions
+from crlscale.launch.launchers import launch
 from crlscale.launch.local import LocalLauncher, choose_jobs, usable_cores
+from crlscale.launch.watch import Watch
 from crlscale.study import Execution, load_study
 
 SWEEP = tiny_sweep("--levels", "4", "--study", "tiny")
@@ -54,7 +58,7 @@ def result(out: str) -> dict:
 @pytest.mark.slow
 def test_killed_worker_is_recorded_and_done_again_by_the_same_command(results):
     folder = results / "tiny"
-    process = start(*SWEEP, "--seeds", "2", "--jobs", "2", "--json")
+    process = start(*SWEEP, "--seeds", "2", "--jobs", "2", "--retries", "0", "--json")
     wait_for(lambda: len(running(folder)) == 2)
     victim = running(folder)[0]
     os.kill(victim["pid"], signal.SIGKILL)
@@ -62,7 +66,8 @@ def test_killed_worker_is_recorded_and_done_again_by_the_same_command(results):
     assert code == 1
     assert sorted(statuses(folder).values()) == ["complete", "failed"]
     failed = status(folder, victim["run_id"])
-    assert failed["cause"] == "killed by signal 9 (out of memory?)"
+    assert failed["cause"].startswith("killed by signal 9") and failed["kind"] == "killed"
+    assert (failed["launcher"], failed["attempts"]) == ("local", 1)
     assert "failed: depth 4, seed" in err and failed["cause"] in err
     assert "crlscale status tiny" in err and "tries them again" in err
     data = result(out)
@@ -76,7 +81,25 @@ def test_killed_worker_is_recorded_and_done_again_by_the_same_command(results):
     assert result(out)["rows"][0]["statuses"] == ["complete", "complete"]
     assert done.items() <= files_of(folder, "complete").items()
     again = status(folder, victim["run_id"])
-    assert (again["status"], again["cause"]) == ("complete", None)
+    assert (again["status"], again["cause"], again["kind"]) == ("complete", None, None)
+    assert again["attempts"] == 2
+
+
+@pytest.mark.slow
+def test_killed_and_preempted_workers_are_tried_again_by_the_launcher(results):
+    """One worker is killed, one told to stop by another than its launcher: both runs end well."""
+    folder = results / "tiny"
+    process = start(*SWEEP, "--seeds", "2", "--jobs", "2", "--json")
+    wait_for(lambda: len(running(folder)) == 2)
+    killed, preempted = running(folder)
+    os.kill(killed["pid"], signal.SIGKILL)
+    os.kill(preempted["pid"], signal.SIGTERM)
+    code, out, err = finish(process)
+    assert code == 0, err
+    assert f"failed: depth 4, seed {killed['run_id'][-10]}" in err and "killed by signal 9" in err
+    assert result(out)["rows"][0]["statuses"] == ["complete", "complete"]
+    for run_id in statuses(folder):
+        assert status(folder, run_id)["attempts"] == 2
 
 
 @pytest.mark.slow
@@ -130,9 +153,9 @@ def planned(tmp_path):
     return tiny_study(tmp_path, seeds=2)
 
 
-def launch(folder, jobs=1):
+def launched(folder, jobs=1, run_ids=None):
     seen = []
-    code = LocalLauncher(folder, load_study(folder), jobs, seen.append).run()
+    code = launch(folder, load_study(folder), LaunchOptions(jobs=jobs), seen.append, run_ids)
     return code, seen
 
 
@@ -141,7 +164,7 @@ def test_worker_that_dies_before_it_can_tell_is_recorded(planned):
     folder, study = planned
     for run_id in study.configs:
         (folder / "runs" / run_id / "config.json").mkdir(parents=True)
-    code, seen = launch(folder, jobs=2)
+    code, seen = launched(folder, jobs=2)
     assert code == 1
     for run_id in study.configs:
         found = status(folder, run_id)
@@ -150,11 +173,38 @@ def test_worker_that_dies_before_it_can_tell_is_recorded(planned):
     assert seen[-1].count("failed") == 2 and seen[-1].running == []
 
 
+def test_only_the_runs_asked_for_are_started(planned):
+    """A refused run is not tried again: a second attempt would end alike."""
+    folder, study = planned
+    first, second = study.configs
+    (folder / "runs" / second / "config.json").mkdir(parents=True)
+    code, seen = launched(folder, run_ids=[second])
+    assert code == 1
+    assert list(seen[-1].statuses) == [second] and not (folder / "runs" / first).exists()
+    log = (folder / "runs" / second / "log.txt").read_text()
+    assert log.count("cannot write") == 1, log
+
+
+def test_kernel_tells_how_many_were_killed_for_want_of_memory(tmp_path):
+    """A process that the kernel kills so is told from one that somebody killed."""
+    kills = memory_kills()
+    assert kills is None or kills >= 0
+    folder, study = tiny_study(tmp_path)
+    for before, kind in ((kills, "killed"), (-1, "out_of_memory")):
+        child = start_child(folder, list(study.configs), "local")
+        child.process.kill()
+        child.process.wait()
+        child.memory_kills = before
+        record_death(child)
+        (run_id,) = study.configs
+        assert status(folder, run_id)["kind"] == (kind if kills is not None else "killed")
+
+
 def test_folder_that_refuses_is_one_line_in_the_middle_of_a_study(planned):
     folder, _ = planned
     before = snapshot(folder)
     with read_only(folder), pytest.raises(CrlscaleError, match=r"cannot write .*log\.txt"):
-        launch(folder)
+        launched(folder)
     assert snapshot(folder) == before
 
 
@@ -162,9 +212,10 @@ def test_sigterm_is_passed_on_and_stops_the_launcher(planned):
     """It exits with 75; workers that had not begun leave nothing behind."""
     folder, _ = planned
     program = (
-        "import sys; from crlscale.launch.local import LocalLauncher; from crlscale.study import *;"
+        "import sys; from crlscale.launch.contract import LaunchOptions as Options;"
+        "from crlscale.launch.launchers import launch; from crlscale.study import load_study;"
         f"f = {str(folder)!r}; s = load_study(f);"
-        "sys.exit(LocalLauncher(f, s, 1, lambda p: print(p.running, flush=True)).run())"
+        "sys.exit(launch(f, s, Options(jobs=1), lambda p: print(p.running, flush=True)))"
     )
     process = start_python("-c", program)
     while "[]" in process.stdout.readline():  # until a run has been started
@@ -202,5 +253,5 @@ def test_program_that_cannot_fit_is_refused_and_named(tmp_path):
 
 def test_the_longest_program_is_first(tmp_path):
     folder, study = tiny_study(tmp_path, axes={"depth": [4, 64, 16]})
-    launcher = LocalLauncher(folder, study, 1, print)
-    assert [study.configs[group[0]].depth for group in launcher.queue] == [64, 16, 4]
+    watch = Watch(folder, study, LocalLauncher(folder, study, 1), print)
+    assert [study.configs[group[0]].depth for group in watch.queue] == [64, 16, 4]

@@ -3,16 +3,17 @@
 from crlscale.cli.console import print_table, say
 from crlscale.cli.words import count, size, span
 from crlscale.cost import Cost, cost, run_seconds
-from crlscale.launch.local import choose_jobs
+from crlscale.launch.contract import LaunchOptions
+from crlscale.launch.launchers import planned_jobs
 from crlscale.record import FINISHED, read_status
 from crlscale.study import Study
 
 SHORT = {"batch_size": "batch"}
 
 
-def plan_data(study: Study, folder, jobs: int | None) -> dict:
+def plan_data(study: Study, folder, how: LaunchOptions) -> dict:
     """The plan for machines: `runs` and totals; refuses a study that cannot fit."""
-    jobs = choose_jobs(study, jobs)
+    jobs = planned_jobs(study, how)
     costs = {
         run_id: cost(config, study.execution.seeds_per_program)
         for run_id, config in study.configs.items()

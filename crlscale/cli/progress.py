@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from crlscale.cli.console import say
 from crlscale.cli.words import span
 from crlscale.cost import run_seconds
-from crlscale.launch.local import Progress
+from crlscale.launch.contract import Progress
 from crlscale.record import FINISHED
 from crlscale.study import Study
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table, say
+from crlscale.cli.launch_options import launching
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,7 +25,6 @@ Name = Annotated[str | None, typer.Option("--study", help="Name of the study; de
 Maze = Annotated[Path | None, typer.Option(help="Text file of a maze, for ENV point_maze and so on.")]
 Backend = Annotated[str | None, typer.Option(help="Physics: spring, positional, generalized, mjx.")]
 Protocol = Annotated[str | None, typer.Option(help="corrected, or legacy: the published setting.")]
-Jobs = Annotated[int | None, typer.Option(help="Processes at once. Default: by cores and memory.")]
 Set = Annotated[list[str], typer.Option("--set", help="Any config field, as key=value; repeatable.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Stop after the plan; write nothing.")]
 PerProgram = Annotated[int | None, typer.Option(help="Seeds that train in one program. Default: 1.")]
@@ -39,7 +39,6 @@ def _common(
     seeds: Seeds = None,
     preset: Preset = None,
     study: Name = None,
-    jobs: Jobs = None,
     set: Set = [],  # noqa: B006 (typer copies it)
     seeds_per_program: PerProgram = None,
     threads: Threads = None,
@@ -52,18 +51,21 @@ def _common(
 
 def _sweep(command):
     """Register `command`, which maps its own options to arguments of `plan_study`, as a verb that
-    has the common options too and runs what was planned."""
-    own, common = inspect.signature(command), inspect.signature(_common)
+    has the common options and those of the launchers too and runs what was planned."""
+    own, common, more = map(inspect.signature, (command, _common, launching))
 
     @wraps(command)
     def verb(**options):
         shared = {name: options.pop(name) for name in common.parameters}
-        return _run(command(**options), **shared)
+        how = launching(**{name: options.pop(name) for name in more.parameters})
+        return _run(command(**options), how, **shared)
 
-    parameters = [*own.parameters.values(), *common.parameters.values()]
+    *first, results, json = common.parameters.values()
+    parameters = [*own.parameters.values(), *first, *more.parameters.values(), results, json]
     parameters.sort(key=lambda p: p.default is not inspect.Parameter.empty)
     verb.__signature__ = inspect.Signature(parameters)
-    verb.__annotations__ = {**command.__annotations__, **_common.__annotations__}
+    annotations = (command.__annotations__, _common.__annotations__, launching.__annotations__)
+    verb.__annotations__ = {name: kind for each in annotations for name, kind in each.items()}
     app.command()(verb)
     return verb
 
@@ -148,13 +150,13 @@ def _levels(low: int, high: int, levels: str | None) -> list[int]:
     return powers_of_two(low, high) if levels is None else parse_levels("--levels", levels)
 
 
-def _run(plan: dict, *, dry_run: bool, jobs: int | None, results: Path, json: bool, **asked) -> int:
+def _run(plan: dict, how, *, dry_run: bool, results: Path, json: bool, **asked) -> int:
     """Plan, register, run and show; returns the exit code."""
     from crlscale.cli.plan import plan_data, print_plan, say_finished_share
     from crlscale.study import find_planned, plan_study, register_study
 
     study = find_planned(results, plan_study(**_merge(plan, **asked)))
-    data = plan_data(study, results / study.name, jobs)
+    data = plan_data(study, results / study.name, how)
     if not json:
         print_plan(study, data)
     if dry_run:
@@ -165,7 +167,7 @@ def _run(plan: dict, *, dry_run: bool, jobs: int | None, results: Path, json: bo
     code = 0
     unfinished = say_finished_share(study, folder)
     if unfinished:
-        code = _launch(folder, study, data["jobs"])
+        code = _launch(folder, study, how, data["jobs"])
     else:
         say("nothing to run: the study is finished")
     _show(folder, study, code, unfinished > 0, json)
@@ -212,12 +214,12 @@ def execution_of(values: dict):
         ) from None
 
 
-def _launch(folder: Path, study, jobs: int) -> int:
+def _launch(folder: Path, study, how, jobs: int) -> int:
     from crlscale.cli.progress import show_progress
-    from crlscale.launch.local import LocalLauncher
+    from crlscale.launch.launchers import launch
 
     with show_progress(study, jobs) as report:
-        return LocalLauncher(folder, study, jobs, report).run()
+        return launch(folder, study, how, report)
 
 
 def _show(folder: Path, study, code: int, ran: bool, json: bool) -> None:

@@ -1,0 +1,174 @@
+"""The loop that all launchers share: what is left to do, who is at work, who is tried again.
+
+A job that dies takes no other with it. Runs that another crlscale is working on are waited for,
+not repeated. Ctrl-C and SIGTERM reach the runs as a request to save and stop at their next chunk
+and a second Ctrl-C kills them; where a cluster has the jobs, they end the watching only.
+"""
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from crlscale.cost import run_seconds
+from crlscale.launch.contract import RETRIED, TRIES_OUT_OF_MEMORY, Job, Launcher, Progress
+from crlscale.record import FINISHED, held, read_status, record_failure
+from crlscale.stop import EXIT_STOPPED, StopRequest
+from crlscale.study import Study
+
+POLL_SECONDS = 0.5
+LOOK_AT_ALL_SECONDS = 5.0
+
+
+class Watch:
+    """Runs the groups of `study` (of `run_ids` only, if given) by `launcher`. `report` is called
+    with the Progress before anything is started and then twice a second."""
+
+    def __init__(
+        self,
+        folder: Path,
+        study: Study,
+        launcher: Launcher,
+        report: Callable[[Progress], None],
+        run_ids: list[str] | None = None,
+        retries: int = 2,
+    ):
+        self.folder, self.study, self.launcher, self.report = Path(folder), study, launcher, report
+        self.retries = retries
+        wanted = set(study.configs if run_ids is None else run_ids)
+        groups = [[i for i in group if i in wanted] for group in study.groups]
+        statuses = {i: self._read(i) for group in groups for i in group}
+        self.progress = Progress(statuses, leaves_jobs=launcher.leaves_jobs)
+        groups = [g for g in map(self._unfinished, groups) if g]
+        # The longest first: a short run at the end leaves no core idle for long.
+        self.queue = sorted(groups, key=lambda g: -sum(run_seconds(study.configs[i]) for i in g))
+        self.jobs: list[Job] = []
+        self._looked = 0.0
+        self._deaths: Counter[str] = Counter()  # by run id, since this launcher began
+        self._steps_before: dict[str, int] = {}  # env steps of a run when it was last started
+
+    def run(self, wait: bool = True) -> int:
+        """Until every run has ended: 0 if all finished, 1 if some failed, 75 or 130 if stopped.
+        Without `wait` 0 as soon as all are started."""
+        self.report(self.progress)
+        with StopRequest(patient=True) as stop, self.launcher:
+            try:
+                self._adopt()
+                while self.queue or self.jobs:
+                    if stop.wanted is not None:
+                        return self._stop(stop)
+                    self._start_some()
+                    if not wait:
+                        self._refresh()
+                        return 0
+                    self._wait()
+            except BaseException:
+                stop.wanted = stop.wanted or signal.SIGTERM
+                self._stop(stop)
+                raise
+        if self.progress.count("failed"):
+            return 1
+        return EXIT_STOPPED if self.progress.count("stopped") else 0
+
+    # --- one turn ---------------------------------------------------------------------------
+    def _adopt(self) -> None:
+        """Take over what an earlier launcher of this study left in the queue of a cluster."""
+        for job in self.launcher.adopt():
+            self.jobs.append(job)
+            self.queue = [group for group in self.queue if not set(group) & set(job.group)]
+
+    def _start_some(self) -> None:
+        free = self.launcher.free()
+        if free <= 0 and time.monotonic() - self._looked < LOOK_AT_ALL_SECONDS:
+            return
+        self._looked = time.monotonic()
+        waiting, self.queue, self.progress.elsewhere, ready = self.queue, [], [], []
+        for group in waiting:
+            group = self._unfinished(group)
+            if any(held(self._run_folder(run_id)) for run_id in group):
+                self.progress.elsewhere += group
+                self.queue.append(group)
+            elif group and len(ready) < free:
+                ready.append(group)
+            elif group:
+                self.queue.append(group)
+        for job in self.launcher.start(ready) if ready else ():
+            for run_id in job.group:
+                self._steps_before[run_id] = self.progress.statuses[run_id].get("env_steps") or 0
+            self.jobs.append(job)
+
+    def _wait(self) -> None:
+        time.sleep(POLL_SECONDS)
+        for job in self.launcher.ended():
+            self.jobs.remove(job)
+            self._ended(job)
+        self._refresh()
+
+    def _ended(self, job: Job) -> None:
+        """What becomes of the runs of a job that has ended; those worth it are tried again."""
+        group = self._unfinished(job.group)
+        if any(held(self._run_folder(run_id)) for run_id in group):
+            self._deaths.update(group if job.lost else ())
+            self.queue.append(group)  # another crlscale was first: wait for it
+            return
+        if job.lost:
+            for run_id in group:
+                if self.progress.statuses[run_id]["status"] not in ("failed", "stopped"):
+                    record_failure(self._run_folder(run_id), job.lost, kind=job.lost_kind)
+            group = self._unfinished(group)
+        again = [run_id for run_id in group if self._worth_another_try(run_id)]
+        if again:
+            self.queue.append(again)
+
+    def _worth_another_try(self, run_id: str) -> bool:
+        """Whether a run that has just ended unfinished may do better the next time. One that was
+        told to stop, had saved and had got further (preempted, time is up) goes on as often as
+        that takes; other deaths count."""
+        status = self.progress.statuses[run_id]
+        if status["status"] == "stopped":
+            if (status.get("env_steps") or 0) > self._steps_before.get(run_id, 0):
+                return True
+        elif status.get("kind") not in RETRIED:
+            return False
+        self._deaths[run_id] += 1
+        out_of_memory = status.get("kind") == "out_of_memory"
+        tries = 1 + self.retries
+        return self._deaths[run_id] < (min(tries, TRIES_OUT_OF_MEMORY) if out_of_memory else tries)
+
+    def _refresh(self) -> None:
+        progress = self.progress
+        progress.running = [i for job in self.jobs if not job.waiting for i in job.group]
+        progress.queued = [i for job in self.jobs if job.waiting for i in job.group]
+        self._unfinished([*progress.running, *progress.elsewhere])
+        self.report(progress)
+
+    # --- stopping -----------------------------------------------------------------------------
+    def _stop(self, stop: StopRequest) -> int:
+        """Ask every job to save and stop, wait for them; on a second Ctrl-C kill them."""
+        self.progress.stopping = True
+        if not self.launcher.leaves_jobs:
+            self.launcher.stop(stop.wanted)
+            while self.jobs and not stop.insisted:
+                time.sleep(POLL_SECONDS)
+                for job in self.launcher.ended():
+                    self.jobs.remove(job)
+                    self._unfinished(job.group)
+                self._refresh()
+            self.launcher.kill()
+        return stop.exit_code
+
+    # --- the folder -----------------------------------------------------------------------------
+    def _run_folder(self, run_id: str) -> Path:
+        return self.folder / "runs" / run_id
+
+    def _read(self, run_id: str) -> dict:
+        return read_status(self._run_folder(run_id))
+
+    def _unfinished(self, group: list[str]) -> list[str]:
+        """Those of the group that have not finished, as their status.json says now."""
+        statuses = self.progress.statuses
+        for run_id in group:
+            if statuses[run_id]["status"] not in FINISHED:
+                statuses[run_id] = self._read(run_id)
+        return [run_id for run_id in group if statuses[run_id]["status"] not in FINISHED]
