@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from crlscale.architecture import Architecture
 from crlscale.depths import check_depth
 from crlscale.envs.registry import task_spec
 from crlscale.envs.spec import Options, TaskSpec
@@ -102,6 +103,10 @@ class RunConfig(BaseModel):
     alpha_learning_rate: float = positive("Adam step size of log alpha", 3e-4)
     logsumexp_penalty: float = Field(0.1, ge=0, description="weight of the squared logsumexp")
     target_entropy: float = Field(-0.5, description="wanted policy entropy per action dimension [nat]")
+    gradient_clip: float | None = later(
+        "largest gradient norm of actor and of critic; null = any", None, gt=0
+    )
+    warmup_updates: int = later("updates over which the step sizes rise from 0", 0, ge=0, le=INT32_MAX)
 
     @model_validator(mode="after")
     def _complete(self):
@@ -156,6 +161,10 @@ class RunConfig(BaseModel):
     def _plain_task(self) -> TaskSpec:
         """The task without any variant."""
         return task_spec(self.env, Options(maze=self.maze))
+
+    @property
+    def architecture(self) -> Architecture:
+        return Architecture(**{field.name: getattr(self, field.name) for field in fields(Architecture)})
 
     @property
     def actor_layers(self) -> int:

@@ -12,6 +12,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from crlscale.architecture import Architecture
+
 KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
 
@@ -56,26 +58,24 @@ def dense(features: int, precision: str, name: str | None = None) -> nn.Dense:
 class Layer(nn.Module):
     """Dense -> LayerNorm -> swish: [..., any] -> [..., W]."""
 
-    width: int
-    precision: str
+    architecture: Architecture
 
     @nn.compact
     def __call__(self, x):
-        return nn.swish(nn.LayerNorm()(dense(self.width, self.precision)(x)))
+        return nn.swish(nn.LayerNorm()(dense(self.architecture.width, self.architecture.precision)(x)))
 
 
 class Block(nn.Module):
     """x [..., W] -> x + L layers of x. The pair it returns is what a scan asks for."""
 
     layers: int
-    width: int
-    precision: str
+    architecture: Architecture
 
     @nn.compact
     def __call__(self, x, _):
         y = x
         for _layer in range(self.layers):
-            y = Layer(self.width, self.precision)(y)
+            y = Layer(self.architecture)(y)
         return x + y, None
 
 
@@ -88,14 +88,12 @@ class Trunk(nn.Module):
     """[..., any] -> [..., W]: one Layer, then the residual blocks."""
 
     depth: int
-    width: int
-    block_size: int
-    precision: str
+    architecture: Architecture
 
     @nn.compact
     def __call__(self, x):
-        blocks, layers = block_shape(self.depth, self.block_size)
-        x = Layer(self.width, self.precision, name="first")(x)
+        blocks, layers = block_shape(self.depth, self.architecture.block_size)
+        x = Layer(self.architecture, name="first")(x)
         # One block is not a loop: there, checkpointing would only cost time (1.5x at depth 4).
         block = nn.remat(Block, prevent_cse=False) if blocks > 1 else Block
         scanned = nn.scan(
@@ -104,7 +102,7 @@ class Trunk(nn.Module):
             split_rngs={"params": True},
             length=blocks,
         )
-        x, _ = scanned(layers, self.width, self.precision, name="blocks")(x, None)
+        x, _ = scanned(layers, self.architecture, name="blocks")(x, None)
         return x
 
 
@@ -112,29 +110,25 @@ class Encoder(nn.Module):
     """[..., any] -> embedding [..., R]."""
 
     depth: int
-    width: int
-    block_size: int
-    precision: str
+    architecture: Architecture
     representation_size: int
 
     @nn.compact
     def __call__(self, x):
-        x = Trunk(self.depth, self.width, self.block_size, self.precision, name="trunk")(x)
-        return dense(self.representation_size, self.precision, name="head")(x)
+        x = Trunk(self.depth, self.architecture, name="trunk")(x)
+        return dense(self.representation_size, self.architecture.precision, name="head")(x)
 
 
 class Actor(nn.Module):
     """concat(state, goal) [..., S+G] -> mean [..., A] and log_std [..., A] of the Gaussian before tanh."""
 
     depth: int
-    width: int
-    block_size: int
-    precision: str
+    architecture: Architecture
     action_size: int
 
     @nn.compact
     def __call__(self, x):
-        x = Trunk(self.depth, self.width, self.block_size, self.precision, name="trunk")(x)
-        mean = dense(self.action_size, self.precision, name="mean")(x)
-        log_std = jnp.tanh(dense(self.action_size, self.precision, name="log_std")(x))
+        x = Trunk(self.depth, self.architecture, name="trunk")(x)
+        mean = dense(self.action_size, self.architecture.precision, name="mean")(x)
+        log_std = jnp.tanh(dense(self.action_size, self.architecture.precision, name="log_std")(x))
         return mean, LOG_STD_MIN + 0.5 * (LOG_STD_MAX - LOG_STD_MIN) * (log_std + 1.0)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from crlscale.architecture import Architecture
 from crlscale.config import RunConfig
 from crlscale.envs.spec import TaskSpec
 
@@ -21,10 +22,8 @@ class Program:
     reset: str
     actor_depth: int
     critic_depth: int
-    width: int
-    block_size: int
+    architecture: Architecture
     representation_size: int
-    precision: str
     batch_size: int
     num_envs: int
     unroll_length: int
@@ -35,7 +34,8 @@ class Program:
 
 
 class Hyper(NamedTuple):
-    """Traced settings, scalars: float32, but `hindsight_window` int32."""
+    """Traced settings, scalars: float32, but `hindsight_window` and `warmup_updates` int32. Without
+    clipping `gradient_clip` is None, which is another program than any number."""
 
     discount: jax.Array
     hindsight_window: jax.Array
@@ -44,6 +44,8 @@ class Hyper(NamedTuple):
     alpha_learning_rate: jax.Array
     logsumexp_penalty: jax.Array
     target_entropy: jax.Array
+    gradient_clip: jax.Array | None
+    warmup_updates: jax.Array
 
 
 def split(config: RunConfig) -> tuple[Program, Hyper]:
@@ -53,10 +55,8 @@ def split(config: RunConfig) -> tuple[Program, Hyper]:
         reset=config.reset,
         actor_depth=config.actor_layers,
         critic_depth=config.critic_layers,
-        width=config.width,
-        block_size=config.block_size,
+        architecture=config.architecture,
         representation_size=config.representation_size,
-        precision=config.precision,
         batch_size=config.batch_size,
         num_envs=config.num_envs,
         unroll_length=config.unroll_length,
@@ -73,5 +73,7 @@ def split(config: RunConfig) -> tuple[Program, Hyper]:
         alpha_learning_rate=jnp.float32(config.alpha_learning_rate),
         logsumexp_penalty=jnp.float32(config.logsumexp_penalty),
         target_entropy=jnp.float32(config.target_entropy * config.task.action_size),
+        gradient_clip=None if config.gradient_clip is None else jnp.float32(config.gradient_clip),
+        warmup_updates=jnp.int32(config.warmup_updates),
     )
     return program, hyper

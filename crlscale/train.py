@@ -191,8 +191,9 @@ class _Kernel:
 
     @staticmethod
     def _zero_hyper() -> Hyper:
-        zero = jnp.zeros(())
-        return Hyper(*[zero] * len(Hyper._fields))._replace(hindsight_window=jnp.zeros((), jnp.int32))
+        zero, none = jnp.zeros(()), jnp.zeros((), jnp.int32)
+        hyper = Hyper(*[zero] * len(Hyper._fields))
+        return hyper._replace(hindsight_window=none, warmup_updates=none)
 
 
 def _count(tally: Tally, metrics: dict[str, jax.Array]) -> Tally:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crlscale.architecture import Architecture
 from crlscale.config import RunConfig, short_hash
 from crlscale.depths import legal_depths_near
 from crlscale.errors import CrlscaleError
@@ -72,6 +73,8 @@ VARIED = {
     "alpha_learning_rate": (1e-3, "hyper"),
     "logsumexp_penalty": (0.0, "hyper"),
     "target_entropy": (-1.0, "hyper"),
+    "gradient_clip": (1.0, "hyper"),
+    "warmup_updates": (100, "hyper"),
 }
 
 
@@ -80,7 +83,7 @@ def shown(config):
     program, hyper = split(config)
     return {
         "program": program,
-        "hyper": tuple(float(x) for x in hyper),
+        "hyper": tuple(None if x is None else float(x) for x in hyper),
         "plan": (
             config.prefill_unrolls,
             config.phases_per_epoch,
@@ -142,6 +145,8 @@ def test_split_hands_every_setting_to_its_place():
         alpha_learning_rate=0.5,
         logsumexp_penalty=2.0,
         target_entropy=-0.25,
+        gradient_clip=0.75,
+        warmup_updates=17,
     )
     program, hyper = split(config)
     given = {name: getattr(program, name) for name in Program.__dataclass_fields__}
@@ -150,10 +155,8 @@ def test_split_hands_every_setting_to_its_place():
         "reset": "frozen",
         "actor_depth": 8,
         "critic_depth": 12,
-        "width": 33,
-        "block_size": 2,
+        "architecture": Architecture(width=33, block_size=2, precision="mixed"),
         "representation_size": 21,
-        "precision": "mixed",
         "batch_size": 77,
         "num_envs": 9,
         "unroll_length": 11,
@@ -162,7 +165,7 @@ def test_split_hands_every_setting_to_its_place():
         "replay_capacity": 1500,
         "eval_envs": 55,
     }
-    assert tuple(float(x) for x in hyper) == (0.75, 13, 0.25, 0.125, 0.5, 2.0, -1.0)
+    assert tuple(float(x) for x in hyper) == (0.75, 13, 0.25, 0.125, 0.5, 2.0, -1.0, 0.75, 17)
     assert hyper._fields == (
         "discount",
         "hindsight_window",
@@ -171,15 +174,21 @@ def test_split_hands_every_setting_to_its_place():
         "alpha_learning_rate",
         "logsumexp_penalty",
         "target_entropy",
+        "gradient_clip",
+        "warmup_updates",
     )
     types = [jax.dtypes.canonicalize_dtype(x.dtype).name for x in hyper]
-    assert types == ["float32", "int32"] + ["float32"] * 5
+    assert types == ["float32", "int32"] + ["float32"] * 6 + ["int32"]
     assert isinstance(program, Program) and isinstance(hyper, Hyper)
 
 
 def test_target_entropy_is_counted_for_each_action():
     assert float(split(RunConfig(env="chain_8"))[1].target_entropy) == -4.0
     assert float(split(RunConfig(env="point_u_maze"))[1].target_entropy) == -1.0
+
+
+def test_no_clip_is_none():
+    assert split(BASE)[1].gradient_clip is None
 
 
 def test_no_window_is_the_rest_of_the_episode():

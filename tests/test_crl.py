@@ -38,6 +38,8 @@ def hyper_of(rate=1e-2, penalty=0.1, entropy=-1.0):
         hindsight_window=jnp.int32(5),
         logsumexp_penalty=jnp.float32(penalty),
         target_entropy=jnp.float32(entropy),
+        gradient_clip=None,
+        warmup_updates=jnp.int32(0),
         **rates,
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jaxprs import equations, quick_jit
 
+from crlscale.architecture import Architecture
 from crlscale.networks import Actor, Encoder, Trunk, block_shape
 
 INPUTS, WIDTH, BATCH = 5, 6, 3
@@ -16,7 +17,7 @@ DEPTHS = (1, 2, 3, 4, 8)
 
 
 def make(kind, depth, precision="float32", width=WIDTH, **sizes):
-    return kind(depth=depth, width=width, block_size=4, precision=precision, **sizes)
+    return kind(depth, Architecture(width=width, block_size=4, precision=precision), **sizes)
 
 
 def fresh(net, seed=0, inputs=INPUTS):

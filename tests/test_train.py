@@ -255,18 +255,36 @@ VARIED = {
     "alpha_learning_rate": 1e-4,
     "logsumexp_penalty": 0.0,
     "target_entropy": -2.0,
+    "warmup_updates": 100,
 }
+# what compiles another program where it is given at all
+STRUCTURAL = {"gradient_clip": (1e-3, 2e-3)}
 
 
-@pytest.mark.parametrize("name", Hyper._fields)
+@pytest.mark.parametrize("name", VARIED)
 def test_traced_settings_change_the_run_and_not_the_program(pair, begun, name):
     """trap 9: each is read; and none of them compiles anything again."""
+    assert {*VARIED, *STRUCTURAL} == set(Hyper._fields)
     base = epoch(pair, *begun, 1, 2)
     changed = split(CONFIG.model_copy(update={name: VARIED[name]}))
     assert changed[0] == PROGRAM
     other = epoch(pair, *begun, 1, 2, changed[1])
     assert not same(base[0].agent, other[0].agent)
     assert pair.epoch._cache_size() == 1
+
+
+def test_a_limit_of_the_gradient_changes_the_run(alone):
+    """Any limit is one more program; different limits share it (tests/test_optimiser.py)."""
+    state = prefilled(alone, 0)
+    base = epoch(alone, *state, 1, 3)
+    for name, (value, other) in STRUCTURAL.items():
+        ends = [
+            epoch(alone, *state, 1, 3, split(CONFIG.model_copy(update={name: v}))[1])
+            for v in (value, other)
+        ]
+        assert not same(base[0].agent, ends[0][0].agent) and not same(
+            ends[0][0].agent, ends[1][0].agent
+        )
 
 
 def test_one_compile_of_everything(pair, begun):
@@ -285,10 +303,8 @@ STATIC = {
     "reset": "frozen",
     "actor_depth": 3,
     "critic_depth": 3,
-    "width": 16,
-    "block_size": 1,
+    "architecture": dataclasses.replace(PROGRAM.architecture, width=16),
     "representation_size": 8,
-    "precision": "mixed",
     "batch_size": 32,
     "num_envs": 8,
     "unroll_length": 5,

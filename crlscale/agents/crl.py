@@ -5,18 +5,19 @@ energy f(s, a, g) = -||phi(s, a) - psi(g)||, higher = likelier.
 Source: arXiv 2503.14858, Table 7 and its public code.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from crlscale import optimiser
 from crlscale.networks import Actor, Encoder
 from crlscale.program import Hyper, Program
 from crlscale.replay import Batch
 
 DISTANCE_EPSILON = 1e-6  # inside the root: the gradient stays finite where embeddings coincide
-ADAM = optax.scale_by_adam()
 
 
 class Critic(NamedTuple):
@@ -44,13 +45,9 @@ class Networks(NamedTuple):
 
 
 def networks(program: Program, action_size: int) -> Networks:
-    trunk = {"width": program.width, "block_size": program.block_size, "precision": program.precision}
-    encoder = Encoder(
-        depth=program.critic_depth, representation_size=program.representation_size, **trunk
-    )
-    return Networks(
-        Actor(depth=program.actor_depth, action_size=action_size, **trunk), encoder, encoder.clone()
-    )
+    actor = Actor(program.actor_depth, program.architecture, action_size)
+    encoder = Encoder(program.critic_depth, program.architecture, program.representation_size)
+    return Networks(actor, encoder, encoder.clone())
 
 
 def init(nets: Networks, rng: jax.Array, state_size: int, action_size: int, goal_size: int) -> Agent:
@@ -62,7 +59,7 @@ def init(nets: Networks, rng: jax.Array, state_size: int, action_size: int, goal
         nets.goal.init(goal_key, jnp.zeros((1, goal_size))),
     )
     log_alpha = jnp.zeros(())
-    return Agent(actor, critic, log_alpha, ADAM.init(actor), ADAM.init(critic), ADAM.init(log_alpha))
+    return Agent(actor, critic, log_alpha, *map(optimiser.begin, (actor, critic, log_alpha)))
 
 
 # --- acting ------------------------------------------------------------------------------
@@ -160,14 +157,15 @@ def update(nets: Networks, agent: Agent, batch: Batch, rng: jax.Array, hyper: Hy
     )(agent.actor)
     alpha_gradient = jax.grad(alpha_loss)(agent.log_alpha, log_prob, hyper.target_entropy)
 
-    critic, critic_moments = _adam(
+    step = partial(optimiser.step_network, nets.actor.architecture, hyper=hyper)
+    critic, critic_moments = step(
         agent.critic, critic_gradient, agent.critic_moments, hyper.critic_learning_rate
     )
-    actor, actor_moments = _adam(
+    actor, actor_moments = step(
         agent.actor, actor_gradient, agent.actor_moments, hyper.actor_learning_rate
     )
-    log_alpha, alpha_moments = _adam(
-        agent.log_alpha, alpha_gradient, agent.alpha_moments, hyper.alpha_learning_rate
+    log_alpha, alpha_moments = optimiser.step_scalar(
+        agent.log_alpha, alpha_gradient, agent.alpha_moments, hyper.alpha_learning_rate, hyper
     )
     metrics |= {
         "actor_loss": loss,
@@ -187,10 +185,3 @@ def parameter_norms(agent: Agent) -> dict:
         "state_action_parameter_norm": optax.tree.norm(agent.critic.state_action),
         "goal_parameter_norm": optax.tree.norm(agent.critic.goal),
     }
-
-
-def _adam(parameters, gradient, moments, learning_rate):
-    with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
-        direction, moments = ADAM.update(gradient, moments)
-    stepped = jax.tree.map(lambda p, d: p - learning_rate * d, parameters, direction)
-    return stepped, moments
