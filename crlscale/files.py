@@ -12,6 +12,14 @@ from crlscale.errors import CrlscaleError
 DEBRIS_AFTER_SECONDS = 3600.0
 
 
+class Unwritable(CrlscaleError):
+    """The disk or a folder refuses a write."""
+
+
+class Damaged(CrlscaleError):
+    """A file that holds nothing readable."""
+
+
 def read_bytes(path: Path) -> bytes:
     """The bytes of `path`; a missing or unreadable file is a CrlscaleError."""
     try:
@@ -49,22 +57,22 @@ def replace_file(path: Path, content: bytes) -> None:
     _remove_debris(path)
 
 
-def unwritable(path: Path, refused: OSError) -> CrlscaleError:
+def unwritable(path: Path, refused: OSError) -> Unwritable:
     """The error for a file that the disk or its folder refuses."""
     full = refused.errno in (errno.ENOSPC, errno.EDQUOT)
     remedy = "make room, then the same command" if full else "--results FOLDER that you may write"
     words = f"cannot write {path}: {refused.strerror or refused}"
-    return CrlscaleError(words, value=str(path), remedy=remedy)
+    return Unwritable(words, value=str(path), remedy=remedy)
 
 
-def damaged(path: Path, how: str) -> CrlscaleError:
+def damaged(path: Path, how: str) -> Damaged:
     """The error for a file that holds nothing readable, and how its run is done again."""
     path = Path(path)
     remedy = "restore it from a copy, or remove it and type the same command again"
     if path.parent.parent.name == "runs":
         run, study = path.parent, path.parent.parent.parent
         remedy = f"`rm -r {run}`, then `crlscale run {study.name} {run.name}`"
-    return CrlscaleError(f"{path} is {how}", value=str(path), remedy=remedy)
+    return Damaged(f"{path} is {how}", value=str(path), remedy=remedy)
 
 
 def _remove(part: Path) -> None:

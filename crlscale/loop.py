@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,12 +13,14 @@ import numpy as np
 import crlscale
 from crlscale import checkpoint, device, evaluate
 from crlscale.checkpoint import Position
+from crlscale.config import RunConfig
 from crlscale.envs.mazes import Case
 from crlscale.errors import CrlscaleError
 from crlscale.physics import same_physics
 from crlscale.program import split
-from crlscale.programs import compile_programs
+from crlscale.programs import Programs
 from crlscale.record import RunRecord
+from crlscale.stop import StopRequest
 from crlscale.store import read_run_goals, read_run_metrics, write_goals, write_metrics
 from crlscale.study import Study
 from crlscale.train import NEVER, Tally, TrainState
@@ -35,8 +38,17 @@ class ProgramLoop:
 
     `divergence` holds for each run None or the cause, once it diverged."""
 
-    def __init__(self, study: Study, folder: Path, run_ids: list[str], records: list[RunRecord], stop):
+    def __init__(
+        self,
+        study: Study,
+        folder: Path,
+        run_ids: list[str],
+        records: list[RunRecord],
+        stop: StopRequest,
+        compiled: Callable[[RunConfig, int], Programs],
+    ):
         self.study, self.run_ids, self.records, self.stop = study, run_ids, records, stop
+        self.compiled = compiled
         self.folders = [Path(folder) / "runs" / run_id for run_id in run_ids]
         self.configs = [study.configs[run_id] for run_id in run_ids]
         self.config = self.configs[0]
@@ -49,7 +61,7 @@ class ProgramLoop:
 
     def run(self) -> None:
         """From the checkpoint, or from the start, to the last evaluation."""
-        self.programs = compile_programs(self.config, len(self.run_ids))
+        self.programs = self.compiled(self.config, len(self.run_ids))
         state, tally, at = self._restore() or self._begin()
         while at.evaluation < self.config.evaluations and not all(self.divergence):
             state, tally, at = self._epoch(state, tally, at)

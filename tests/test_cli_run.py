@@ -29,7 +29,6 @@ def test_mistakes_are_one_line_and_write_nothing(planned, results, capsys):
     assert "there are: tiny" in refused(capsys, "run", "tinny", ids[0])
     assert "has no run 'nothing'" in refused(capsys, "run", "tiny", "nothing")
     assert ids[0] in refused(capsys, "run", "tiny", ids[0][:-3])
-    assert "not in depth (4 and 8)" in refused(capsys, "run", "tiny", ids[0], ids[3])
     assert "Missing argument" in refused(capsys, "run", "tiny")
     assert "No such option" in refused(capsys, "run", "tiny", ids[0], "--seed", "3")
     assert "crlscale run --help" in refused(capsys, "run")

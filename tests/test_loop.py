@@ -56,6 +56,7 @@ def test_run_ends_well_and_says_so(plain):
     assert {path.name for path in plain["run"].iterdir()} == {
         "config.json",
         "status.json",
+        "history.jsonl",
         "metrics.parquet",
     }
 
@@ -185,7 +186,13 @@ def test_signals_stop_a_run_after_a_checkpoint(interrupted):
     assert (terminated["code"], ctrl_c["code"]) == (75, 130)
     for stopped, number in ((terminated, 15), (ctrl_c, 2)):
         assert (stopped["status"], stopped["cause"]) == ("stopped", f"stopped by signal {number}")
-        assert stopped["left"] == ["checkpoints", "config.json", "metrics.parquet", "status.json"]
+        assert stopped["left"] == [
+            "checkpoints",
+            "config.json",
+            "history.jsonl",
+            "metrics.parquet",
+            "status.json",
+        ]
         assert stopped["rows"] == 1
         assert stopped["err"].startswith("stopped: ")
     assert (terminated["gradient_steps"], ctrl_c["gradient_steps"]) == (8, 16)  # of 24 an epoch
@@ -194,7 +201,7 @@ def test_signals_stop_a_run_after_a_checkpoint(interrupted):
 def test_run_that_went_on_equals_one_that_never_stopped(interrupted, plain):
     last = interrupted["made"][-1]
     assert (last["code"], last["status"], last["cause"]) == (0, "complete", None)
-    assert last["left"] == ["config.json", "metrics.parquet", "status.json"]
+    assert last["left"] == ["config.json", "history.jsonl", "metrics.parquet", "status.json"]
     found, wanted = rows(interrupted["run"]), rows(plain["run"])
     assert [without(row, TIMES) for row in found] == [without(row, TIMES) for row in wanted]
     assert [row["resumed"] for row in found] == [False, True, True]

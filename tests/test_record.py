@@ -1,8 +1,6 @@
-"""Claims, heartbeats and status of a run: of many processes exactly one gets it."""
+"""Status, heartbeat and history of a run: what is told, and by whom if the run cannot."""
 
-import contextlib
 import json
-import multiprocessing
 import os
 import signal
 import socket
@@ -10,177 +8,22 @@ import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
 
-import psutil
 import pytest
 from real_runs import wait_for
 
-from crlscale import record
+import crlscale
+from crlscale import claim, record
 from crlscale.errors import CrlscaleError
-
-TRIES = 400
-DEAD = {"pid": 2**22 + 1, "host": socket.gethostname(), "born": 1.0}  # above the largest pid
-ELSEWHERE = {"pid": 7, "host": "another-host", "born": 1.0}
-
-
-def leave_claim(run: Path, content: dict | str, age: float = 0.0) -> Path:
-    run.mkdir(parents=True, exist_ok=True)
-    path = run / "claim.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    os.utime(path, (time.time() - age,) * 2)
-    return path
-
-
-# --- one of many ---------------------------------------------------------------------------
-@contextlib.contextmanager
-def started(processes):
-    """The processes at work; afterwards all have ended, killed if they would not."""
-    processes = list(processes)
-    for process in processes:
-        process.start()
-    try:
-        yield processes
-        for process in processes:
-            process.join(timeout=120)
-    finally:
-        for process in processes:
-            process.kill()
-            process.join()
-
-
-def race(folder, barrier, mine):
-    """Claim run after run, each at the same moment as the others; then live until all are done."""
-    for index in range(TRIES):
-        barrier.wait()
-        if record.claim(folder / str(index)) is None:
-            mine.put((index, os.getpid()))
-    mine.put(None)
-    barrier.wait()
-
-
-@pytest.mark.parametrize("found", [None, DEAD, '{"pid": 1, "ho'], ids=["free", "dead", "cut short"])
-def test_of_racing_processes_exactly_one_gets_each_run(tmp_path, found):
-    if found is not None:
-        for index in range(TRIES):
-            leave_claim(tmp_path / str(index), found)
-    spawn = multiprocessing.get_context("spawn")
-    barrier, mine = spawn.Barrier(3), spawn.Queue()
-    claims, ended = [], 0
-    with started(
-        spawn.Process(target=race, args=(tmp_path, barrier, mine)) for _ in range(3)
-    ) as racers:
-        while ended < len(racers):
-            got = mine.get(timeout=120)
-            ended += got is None
-            claims += [] if got is None else [got]
-    assert sorted(index for index, _ in claims) == list(range(TRIES))
-    assert len({pid for _, pid in claims}) > 1  # it was a race
-    for index, pid in claims:
-        assert json.loads((tmp_path / str(index) / "claim.json").read_text())["pid"] == pid
-
-
-def give_and_take(folder, barrier):
-    """Claim, hold and give back one run many times over."""
-    barrier.wait()
-    for _ in range(TRIES):
-        if record.claim(folder) is None:
-            with open(folder / "inside", "x"):  # fails if the other one is in here too
-                pass
-            (folder / "inside").unlink()
-            record.release(folder)
-
-
-def test_a_claim_that_is_given_back_is_free_for_one(tmp_path):
-    run = tmp_path / "run"
-    spawn = multiprocessing.get_context("spawn")
-    barrier = spawn.Barrier(2)
-    with started(spawn.Process(target=give_and_take, args=(run, barrier)) for _ in range(2)) as racers:
-        pass
-    assert [racer.exitcode for racer in racers] == [0, 0]
-    assert not (run / "claim.json").exists()
-
-
-# --- who is alive --------------------------------------------------------------------------
-def test_claim_is_held_until_it_is_given_back(tmp_path):
-    run = tmp_path / "run"
-    assert record.held(run) is None
-    assert record.claim(run) is None
-    holder = f"process {os.getpid()} on {socket.gethostname()}"
-    assert record.held(run) == record.claim(run) == holder
-    record.release(run)
-    assert record.held(run) is None
-    assert list(run.iterdir()) == []
-
-
-def test_claim_of_a_killed_process_is_taken_over(tmp_path):
-    run = tmp_path / "run"
-    program = f"from crlscale.record import claim; claim({str(run)!r}); print(1, flush=True); input()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with process:
-        process.stdout.readline()
-        assert record.held(run) == record.claim(run) == f"process {process.pid} on {DEAD['host']}"
-        process.kill()
-    assert record.held(run) is None
-    assert record.claim(run) is None
-
-
-@pytest.mark.parametrize("beat_age, taken", [(0, False), (50, False), (70, True)])
-@pytest.mark.parametrize("reports", ["claim", "status"])
-def test_claim_of_another_host_is_respected_while_its_heart_beats(tmp_path, beat_age, taken, reports):
-    run = tmp_path / "run"
-    path = leave_claim(run, ELSEWHERE, age=beat_age if reports == "claim" else 5000)
-    if reports == "status":
-        beat = {"status": "running", "heartbeat": time.time() - beat_age}
-        (run / "status.json").write_text(json.dumps(beat))
-    holder = None if taken else "process 7 on another-host"
-    assert record.held(run) == holder
-    assert record.claim(run) == holder
-    assert json.loads(path.read_text())["pid"] == (os.getpid() if taken else 7)
-
-
-def test_process_with_the_number_of_a_dead_one_does_not_hold_its_claim(tmp_path):
-    mine = psutil.Process().create_time()
-    before = {"pid": os.getpid(), "host": socket.gethostname(), "born": mine - 5000}
-    leave_claim(tmp_path / "run", before, age=3600)
-    assert record.claim(tmp_path / "run") is None
-
-
-def test_clock_that_is_set_does_not_free_a_running_run(tmp_path):
-    """The start of a process is told in wall time, so it seems to move when the clock is set."""
-    moved = {"pid": os.getppid(), "host": socket.gethostname(), "born": 1.0}
-    leave_claim(tmp_path / "run", moved)
-    assert record.claim(tmp_path / "run") == f"process {os.getppid()} on {socket.gethostname()}"
-
-
-@pytest.mark.parametrize("content", ["", "5", "[]", '{"pid": 3}', '{"pid": 3, "host"'])
-def test_claim_that_says_nothing_holds_nothing(tmp_path, content):
-    leave_claim(tmp_path / "run", content)
-    assert record.held(tmp_path / "run") is None
-    assert record.claim(tmp_path / "run") is None
-
-
-def test_release_leaves_the_claim_of_another(tmp_path):
-    path = leave_claim(tmp_path / "run", ELSEWHERE)
-    record.release(tmp_path / "run")
-    assert json.loads(path.read_text()) == ELSEWHERE
-    record.release(tmp_path / "no such run")
-
-
-def test_claim_below_a_file_is_one_line(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(CrlscaleError, match=r"cannot write .*claim\.json.*try: --results"):
-        record.claim(tmp_path / "file" / "run")
-    assert record.held(tmp_path / "file" / "run") is None
+from crlscale.launch import contract
+from crlscale.store import write_metrics
 
 
 # --- status and heartbeat ------------------------------------------------------------------
 def test_record_of_a_run_from_claim_to_end(tmp_path):
     run = tmp_path / "run"
     assert record.read_status(run) == {"status": "planned"}
-    record.claim(run)
+    claim.claim(run)
     before = time.time()
     entry = record.RunRecord(run, "the-run", total_updates=20)
     entry.update(gradient_steps=3)
@@ -193,7 +36,7 @@ def test_record_of_a_run_from_claim_to_end(tmp_path):
     status = record.read_status(run)
     assert (status["status"], status["cause"], status["gradient_steps"]) == ("failed", "because", 3)
     assert status["ended"] >= status["started"]
-    assert record.held(run) is None
+    assert claim.held(run) is None
 
 
 def test_heart_beats_while_the_run_runs_and_not_after(tmp_path, monkeypatch):
@@ -257,9 +100,85 @@ def test_no_launcher_no_orphan(tmp_path):
 def test_death_that_could_not_be_recorded_keeps_what_was_reported(tmp_path):
     entry = record.RunRecord(tmp_path, "the-run", total_updates=20)
     entry.update(gradient_steps=12)
-    record.record_failure(tmp_path, "killed by signal 9")
+    record.record_failure(tmp_path, "killed by signal 9", kind="killed")
     status = record.read_status(tmp_path)
-    assert (status["status"], status["cause"]) == ("failed", "killed by signal 9")
+    found = tuple(status[key] for key in ("status", "cause", "kind", "attempts"))
+    assert found == ("failed", "killed by signal 9", "killed", 1)
     assert (status["gradient_steps"], status["run_id"]) == (12, "the-run")
     record.record_failure(tmp_path / "never started", "exit code 1")
     assert record.read_status(tmp_path / "never started")["status"] == "failed"
+
+
+def test_failure_of_no_known_kind_is_a_mistake_of_the_program(tmp_path):
+    with pytest.raises(ValueError, match="killed, preempted, lost"):
+        record.record_failure(tmp_path, "?", kind="odd")
+    assert set(contract.RETRIED) < set(record.KINDS)
+
+
+def history(run) -> list[dict]:
+    return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+
+
+def test_every_start_is_counted_and_every_end_is_in_the_history(tmp_path, monkeypatch):
+    monkeypatch.setenv("CRLSCALE_JOB", json.dumps({"launcher": "slurm", "job": 17}))
+    for status, kind in (("stopped", None), ("failed", "exception"), ("complete", None)):
+        entry = record.RunRecord(tmp_path, "the-run")
+        entry.begin()
+        entry.end(status, "because", kind)
+    found = record.read_status(tmp_path)
+    assert (found["attempts"], found["launcher"], found["job"]) == (3, "slurm", "17")
+    told = [(line["event"], line.get("was"), line["attempts"]) for line in history(tmp_path)]
+    assert told == [
+        ("started", "planned", 1),
+        ("stopped", None, 1),
+        ("started", "stopped", 2),
+        ("failed", None, 2),
+        ("started", "failed", 3),
+        ("complete", None, 3),
+    ]
+    assert [line["kind"] for line in history(tmp_path)[1::2]] == [None, "exception", None]
+    assert history(tmp_path)[0]["code_version"] == crlscale.__version__
+
+
+@pytest.mark.parametrize("job", [None, "", "17", "[]", "{"])
+def test_job_that_says_nothing_is_none(tmp_path, monkeypatch, job):
+    monkeypatch.delenv("CRLSCALE_JOB", raising=False)
+    if job is not None:
+        monkeypatch.setenv("CRLSCALE_JOB", job)
+    record.RunRecord(tmp_path, "the-run").begin()
+    found = record.read_status(tmp_path)
+    assert (found["launcher"], found["job"]) == (None, None)
+
+
+def test_run_that_another_process_took_over_writes_no_more(tmp_path):
+    entry = record.RunRecord(tmp_path, "the-run")
+    entry.begin()
+    theirs = {"pid": 7, "host": "another-host", "born": 1.0}
+    (tmp_path / "claim.json").write_text(json.dumps(theirs))
+    before = (tmp_path / "status.json").read_bytes()
+    for write in (entry.update, entry.beat, lambda: entry.end("complete")):
+        with pytest.raises(CrlscaleError, match="taken over by process 7 on another-host"):
+            write()
+    assert (tmp_path / "status.json").read_bytes() == before
+    assert [line["event"] for line in history(tmp_path)] == ["started"]
+
+
+# --- damage --------------------------------------------------------------------------------
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"{}"])
+def test_damaged_status_is_a_failed_run_or_what_its_measurements_say(tmp_path, content):
+    """Of status.json nothing is lost but where the run stood: it is tried again, if it must be."""
+    path = tmp_path / "status.json"
+    path.write_bytes(content)
+    found = record.read_status(tmp_path)
+    assert (found["status"], found["kind"]) == ("failed", "lost") and str(path) in found["cause"]
+    write_metrics(tmp_path, [{"run_id": "the-run"}], {"status": "running"})
+    assert record.read_status(tmp_path)["status"] == "failed"
+    write_metrics(tmp_path, [{"run_id": "the-run"}], {"status": "complete"})
+    assert record.read_status(tmp_path)["status"] == "complete"
+    assert path.read_bytes() == content
+
+
+def test_status_of_a_newer_crlscale_is_refused(tmp_path):
+    (tmp_path / "status.json").write_text('{"schema_version": 99, "status": "complete"}')
+    with pytest.raises(CrlscaleError, match="has schema 99"):
+        record.read_status(tmp_path)

@@ -1,4 +1,4 @@
-"""`crlscale run`: one program of a study by hand, as the launchers start it."""
+"""`crlscale run`: runs of a study by hand, in one process, as the launchers start them."""
 
 import os
 from typing import Annotated
@@ -10,14 +10,15 @@ from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, say
 
 def run(
     study: Annotated[str, typer.Argument(help="Name of the study, or its folder.")],
-    run_ids: Annotated[list[str], typer.Argument(help="Runs that train in one program.")],
+    run_ids: Annotated[list[str], typer.Argument(help="Runs to train in this process.")],
     results: Results = DEFAULT_RESULTS,
     launcher: Annotated[
-        int | None, typer.Option(hidden=True, help="The parent; stop when it is gone.")
+        int | None, typer.Option(hidden=True, help="The parent; stop when it is gone. 0: none.")
     ] = None,
     json: Json = False,
 ) -> int:
-    """Train runs of a planned study here and now; runs given together share one program.
+    """Train runs of a planned study here and now, one program after the other; runs of equal shape
+    are compiled once.
 
     Example: crlscale run depth-chain_8-quick-1a2b3c4d chain_8-d4-w64-b256-s0-9f8e7d6c
     """

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from crlscale.claim import held
 from crlscale.files import unwritable
-from crlscale.record import FINISHED, held, read_status, record_failure
+from crlscale.record import FINISHED, read_status, record_failure
 
 LAST_LINES = 5
 EXIT_REFUSED = 2  # a CrlscaleError
@@ -63,15 +64,20 @@ def start_child(
 def record_death(child: Child) -> None:
     """After the child has ended: record the failure of each of its runs that did not record how
     it ended. Runs that another process works on are its own business; a child that was asked to
-    stop before it had begun has not failed."""
+    stop before it had begun has not failed; runs that were to come after the one that killed it
+    have not begun."""
     code = child.process.returncode
     if child.asked is not None and code == -child.asked:
         return
+    statuses = [read_status(child.folder / "runs" / run_id) for run_id in child.group]
+    has_begun = any((status.get("started") or 0) >= child.began for status in statuses)
     for run_id in child.group:
         run_folder = child.folder / "runs" / run_id
         status = read_status(run_folder)
         told = status["status"] in ("failed", "stopped") and (status.get("ended") or 0) >= child.began
         if told or status["status"] in FINISHED or held(run_folder):
+            continue
+        if has_begun and (status.get("started") or 0) < child.began:
             continue
         kind, cause = _cause(child, code, status)
         record_failure(run_folder, cause, kind=kind)

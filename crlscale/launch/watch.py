@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from crlscale.claim import held
 from crlscale.cost import run_seconds
 from crlscale.launch.contract import RETRIED, TRIES_OUT_OF_MEMORY, Job, Launcher, Progress
-from crlscale.record import FINISHED, held, read_status, record_failure
+from crlscale.record import FINISHED, read_status, record_failure
 from crlscale.stop import EXIT_STOPPED, StopRequest
 from crlscale.study import Study
 
@@ -126,6 +127,8 @@ class Watch:
         told to stop, had saved and had got further (preempted, time is up) goes on as often as
         that takes; other deaths count."""
         status = self.progress.statuses[run_id]
+        if status["status"] == "planned":
+            return True  # the program before it in the same process died
         if status["status"] == "stopped":
             if (status.get("env_steps") or 0) > self._steps_before.get(run_id, 0):
                 return True
