@@ -28,6 +28,14 @@ def check_key(key: str) -> None:
         )
 
 
+def as_field(key: str, value: object) -> object:
+    """`value` as field `key` wants it: "null" is None, and 1e8 is whole where whole numbers are."""
+    if value in ("null", "none", "None"):
+        return None
+    whole = RunConfig.model_fields[key].annotation in (int, int | None)
+    return int(value) if whole and isinstance(value, float) and value.is_integer() else value
+
+
 def _explain(refused: ValidationError) -> CrlscaleError:
     first = refused.errors()[0]
     key, value = str(first["loc"][0]), first["input"]

@@ -1,27 +1,20 @@
-"""Study: axes x seeds -> RunConfigs, fixed and written down before anything runs."""
+"""Study: a planned set of runs, fixed and written down before anything runs; found again by name."""
 
-import itertools
 import json
 import os
-import re
-import tomllib
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-import crlscale
-from crlscale.config import RunConfig, short_hash
+from crlscale.config import RunConfig
 from crlscale.errors import CrlscaleError
 from crlscale.files import damaged
 from crlscale.parquet import refuse_newer
-from crlscale.presets import preset_settings
-from crlscale.settings import check_key, make_config
 from crlscale.store import read_json, write_json
 
-STUDY_SCHEMA = 1
+STUDY_SCHEMA = 2  # 2: runs_per_process, where, equal
 
 
 class Execution(BaseModel):
@@ -31,11 +24,24 @@ class Execution(BaseModel):
 
     seeds_per_program: int = Field(1, ge=1, description="seeds of a cell that train in one program")
     threads: int = Field(1, ge=1, description="cores that one program may use")
+    runs_per_process: int = Field(
+        1, ge=1, description="runs that one process trains, program after program; at least a program"
+    )
+
+    def identity(self) -> dict:
+        """What tells studies apart by name; a field that came later counts where it was asked for."""
+        values = self.model_dump()
+        if self.runs_per_process == 1:
+            del values["runs_per_process"]
+        return values
 
 
 class Study(BaseModel):
-    """A planned set of runs that answers one question. `axes` maps config fields to levels;
-    `groups` lists the run ids that share a program; `configs` maps run ids to complete configs."""
+    """A planned set of runs that answers one question. `axes` maps config fields to levels, which
+    tell the cells apart (not every combination need be there: `where` says what was left out);
+    `groups` lists the run ids that share a process; `configs` maps run ids to complete configs.
+    `equal`: what was solved for, {"what", "solve", "reference", "ratios": run id of the first seed of
+    a cell -> share of what its reference has}."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,6 +49,8 @@ class Study(BaseModel):
     name: str
     question: str
     axes: dict[str, list[Any]]
+    where: list[str] = []
+    equal: dict[str, Any] | None = None
     seeds: int
     preset: str
     created: str
@@ -60,80 +68,29 @@ class Study(BaseModel):
             cells.setdefault(levels, []).append(run_id)
         return cells
 
+    def programs(self, run_ids: list[str]) -> list[list[str]]:
+        """Which of `run_ids` share a program, in the order of the plan: of a group, neighbouring seeds
+        of one cell, `seeds_per_program` at a time, whether asked for or not."""
+        wanted, programs = set(run_ids), []
+        for group in self.groups:
+            chunks: list[list[str]] = []
+            for run_id in group:
+                chunk = chunks[-1] if chunks else []
+                full = len(chunk) == self.execution.seeds_per_program
+                if not chunk or full or not self._same_cell(chunk[0], run_id):
+                    chunks.append([])
+                chunks[-1].append(run_id)
+            programs += [[run_id for run_id in chunk if run_id in wanted] for chunk in chunks]
+        return [program for program in programs if program]
+
+    def _same_cell(self, one: str, other: str) -> bool:
+        here, there = self.configs[one], self.configs[other]
+        return here == there.model_copy(update={"seed": here.seed})
+
     def same_plan(self, other: "Study") -> bool:
         """Whether both ask for the same runs, in the same processes, for the same question."""
         parts = ("axes", "execution", "groups", "configs")
         return all(getattr(self, part) == getattr(other, part) for part in parts)
-
-
-def plan_study(
-    axes: dict[str, list],
-    *,
-    seeds: int = 3,
-    preset: str = "quick",
-    settings: dict | None = None,
-    name: str | None = None,
-    question: str = "",
-    execution: Execution | None = None,
-) -> Study:
-    """The study of every combination of `axes` with seeds 0..seeds-1.
-
-    Settings of the preset are overridden by `settings`, those by the axes. An illegal level is a
-    CrlscaleError before anything is written."""
-    settings = dict(settings or {})
-    execution = execution or Execution()
-    _check_plan(axes, seeds, settings)
-    configs = {}
-    for levels in itertools.product(*axes.values()):
-        for seed in range(seeds):
-            values = {
-                **preset_settings(preset),
-                **settings,
-                **dict(zip(axes, levels, strict=True)),
-                "seed": seed,
-            }
-            config = make_config(values)
-            configs[config.run_id] = config
-    if len(configs) < seeds * _product(len(levels) for levels in axes.values()):
-        raise CrlscaleError("an axis names a level twice", value=axes, remedy="name each level once")
-    env = next(iter(configs.values())).env
-    identity = {"configs": sorted(configs), "execution": execution.model_dump()}
-    title = "-".join(_axis_word(axis) for axis in axes)
-    return Study(
-        name=f"{title}-{env}-{preset}-{short_hash(identity)}" if name is None else _check_name(name),
-        question=question or f"How does time at goal on {env} change with {' and '.join(axes)}?",
-        axes=axes,
-        seeds=seeds,
-        preset=preset,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        code_version=crlscale.__version__,
-        execution=execution,
-        groups=_group(configs, seeds, execution.seeds_per_program),
-        configs=configs,
-    )
-
-
-def read_study_file(path: Path) -> dict:
-    """The arguments of `plan_study` from a TOML file, without `name` if the file has none."""
-    data = _read_toml(Path(path))
-    for key, value in data.items():
-        _check_file_key(path, key, value)
-    if not data.get("axes"):
-        raise CrlscaleError(
-            f"{path}: no [axes] table", value=str(path), remedy="[axes] depth = [4, 8, 16]"
-        )
-    plan = {key: data[key] for key in data.keys() - {"set", "execution"}}
-    plan["settings"] = data.get("set", {})
-    try:
-        plan["execution"] = Execution(**data.get("execution", {}))
-    except ValidationError as refused:
-        first = refused.errors()[0]
-        raise CrlscaleError(
-            f"{path}: [execution] {first['loc'][0]} = {first['input']!r}: {first['msg'].lower()}",
-            value=first["input"],
-            remedy="[execution] seeds_per_program = 1",
-        ) from None
-    return plan
 
 
 def register_study(results: Path, study: Study) -> tuple[Path, Study]:
@@ -195,93 +152,14 @@ def find_study(results: Path, name: str | None = None, axis: str | None = None) 
     ]
     if not fitting:
         wanted = f"a study with axis {axis!r}" if axis else "a study"
-        remedy = f"crlscale sweep {_axis_word(axis or 'depth')} --preset smoke"
+        remedy = f"crlscale sweep {axis_word(axis or 'depth')} --preset smoke"
         raise CrlscaleError(f"{results} does not hold {wanted}", value=str(results), remedy=remedy)
     return max(fitting)[1]
 
 
-# --- parts of the plan -------------------------------------------------------------------
-_FILE_KEYS = {
-    **dict.fromkeys(("axes", "set", "execution"), (dict, "a table")),
-    **dict.fromkeys(("name", "preset", "question"), (str, "a text in quotes")),
-    "seeds": (int, "a whole number"),
-}
-
-
-def _read_toml(path: Path) -> dict:
-    try:
-        return tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        near = ", ".join(sorted(str(p) for p in Path("sweeps").glob("*.toml"))) or "none in sweeps/"
-        raise CrlscaleError(
-            f"no study file {path}; there are: {near}", value=str(path), remedy="name one of these"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as broken:
-        reason = " ".join(str(broken).split())
-        words = f"{path} is not a readable TOML file: {reason}"
-        raise CrlscaleError(words, value=str(path), remedy="a file as those in sweeps/") from None
-
-
-def _check_file_key(path: Path, key: str, value: object) -> None:
-    if key not in _FILE_KEYS:
-        words = f"{path}: unknown key {key!r}; legal: {', '.join(sorted(_FILE_KEYS))}"
-        raise CrlscaleError(words, value=key, remedy="config fields belong into [set]")
-    kind, words = _FILE_KEYS[key]
-    if type(value) is not kind:
-        raise CrlscaleError(
-            f"{path}: {key} = {value!r} is not {words}", value=value, remedy=f"{key} as {words}"
-        )
-
-
-def _check_plan(axes: dict[str, list], seeds: int, settings: dict) -> None:
-    if not isinstance(seeds, int) or seeds < 1:
-        raise CrlscaleError(
-            f"seeds = {seeds!r}: a study needs at least one seed", value=seeds, remedy="--seeds 3"
-        )
-    for key in [*axes, *settings]:
-        check_key(key)
-    if "seed" in {*axes, *settings}:
-        raise CrlscaleError("`seed` is set by --seeds N (0..N-1)", value="seed", remedy="--seeds 3")
-    for axis, levels in axes.items():
-        if not isinstance(levels, list) or not levels:
-            raise CrlscaleError(f"axis {axis!r} has no levels", value=levels, remedy=f"{axis} = [4, 8]")
-        if axis in settings:
-            raise CrlscaleError(
-                f"{axis!r} is an axis of this study and also set to {settings[axis]!r}",
-                value=axis,
-                remedy=f"leave --set {axis} out",
-            )
-
-
-def _check_name(name: str) -> str:
-    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
-        raise CrlscaleError(
-            f"study name {name!r}: at most 100 letters, digits, '-', '_' and '.', the first no sign",
-            value=name,
-            remedy="--study my-study",
-        )
-    return name
-
-
-def _axis_word(axis: str) -> str:
+def axis_word(axis: str) -> str:
+    """An axis as names of studies and `crlscale sweep` call it."""
     return {"batch_size": "batch"}.get(axis, axis)
-
-
-def _product(numbers) -> int:
-    total = 1
-    for number in numbers:
-        total *= number
-    return total
-
-
-def _group(configs: dict[str, RunConfig], seeds: int, per_program: int) -> list[list[str]]:
-    """Run ids by program: neighbouring seeds of one cell, `per_program` at a time."""
-    ids = list(configs)
-    groups = []
-    for cell in range(0, len(ids), seeds):
-        of_cell = ids[cell : cell + seeds]
-        groups += [of_cell[i : i + per_program] for i in range(0, seeds, per_program)]
-    return groups
 
 
 def _first_difference(found: Study, wanted: Study) -> str:

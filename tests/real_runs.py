@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from crlscale.study import plan_study, register_study
+from crlscale.plan import plan_study
+from crlscale.study import register_study
 
 # Three phases an epoch, so that a run can stop between two evaluations.
 TINY = {

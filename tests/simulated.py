@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from crlscale.plan import plan_study
 from crlscale.store import write_json, write_metrics
-from crlscale.study import Study, plan_study, register_study
+from crlscale.study import Study, register_study
 
 
 def write_study(results: Path, axes: dict, score, *, seeds: int = 3, outcome=None, **plan) -> Path:

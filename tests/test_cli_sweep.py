@@ -192,9 +192,9 @@ def test_parquet_cut_short_is_one_line_and_stays(results, capsys, share):
 def test_newer_files_are_refused_and_stay(results, capsys):
     folder = finished(results)
     study = folder / "study.json"
-    study.write_text(study.read_text().replace('"schema_version": 1', '"schema_version": 2'))
+    study.write_text(study.read_text().replace('"schema_version": 2', '"schema_version": 3'))
     before = snapshot(results)
-    assert "has schema 2" in refused(capsys, *LINE) and "a newer crlscale" in refused(capsys, *LINE)
+    assert "has schema 3" in refused(capsys, *LINE) and "a newer crlscale" in refused(capsys, *LINE)
     assert snapshot(results) == before
 
 

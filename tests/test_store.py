@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from crlscale import parquet, store
 from crlscale.errors import CrlscaleError
+from crlscale.plan import plan_study
 from crlscale.schema import GOALS, METRICS, SCHEMA_VERSION
-from crlscale.study import plan_study, register_study
+from crlscale.study import register_study
 
 META = {"run_id": "r", "study": "s", "config": {"depth": 4}, "status": "complete"}
 VALUES = {

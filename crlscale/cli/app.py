@@ -7,7 +7,7 @@ from itertools import takewhile
 import typer
 
 from crlscale import __version__
-from crlscale.cli import bench, compare, envs, plot, run, status, sweep
+from crlscale.cli import bench, compare, envs, plan, plot, run, status, sweep
 from crlscale.cli.console import report_error
 from crlscale.errors import CrlscaleError
 
@@ -37,6 +37,7 @@ def _options(
 
 
 app.add_typer(sweep.app, name="sweep")
+app.command("plan")(plan.plan)
 app.add_typer(plot.app, name="plot")
 app.add_typer(compare.app, name="compare")
 app.command("status")(status.status)

@@ -1,65 +1,56 @@
-"""What a study will do, before it does it: the plan as a table and as JSON."""
+"""`crlscale plan`: what a study will do, before it does it, as a table and as JSON."""
 
-from crlscale.cli.console import print_table, say
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table
+from crlscale.cli.launch_options import Jobs
+from crlscale.cli.study_options import Reduced, asked_study
 from crlscale.cli.words import count, size, span
-from crlscale.cost import Cost, cost, run_seconds
-from crlscale.launch.contract import LaunchOptions
-from crlscale.launch.launchers import planned_jobs
-from crlscale.record import FINISHED, read_status
-from crlscale.study import Study
 
 SHORT = {"batch_size": "batch"}
 
 
-def plan_data(study: Study, folder, how: LaunchOptions) -> dict:
-    """The plan for machines: `runs` and totals; refuses a study that cannot fit."""
-    jobs = planned_jobs(study, how)
-    costs = {
-        run_id: cost(config, study.execution.seeds_per_program)
-        for run_id, config in study.configs.items()
-    }
-    seconds = predicted_seconds(study, jobs)
-    return {
-        "study": study.name,
-        "folder": str(folder),
-        "question": study.question,
-        "axes": study.axes,
-        "jobs": jobs,
-        "predicted_hours": seconds / 3600,
-        "predicted_peak_memory_bytes": jobs * max(c.memory_bytes for c in costs.values()),
-        "groups": study.groups,
-        "runs": [_run_data(study, run_id, costs[run_id]) for run_id in study.configs],
-    }
+def plan(
+    study: Annotated[str, typer.Argument(help="A TOML file, or a study that is in --results.")],
+    reduced: Reduced = False,
+    jobs: Jobs = "auto",
+    results: Results = DEFAULT_RESULTS,
+    json: Json = False,
+) -> int:
+    """What will a study run, and what will it take? Writes nothing.
+
+    Example: crlscale plan sweeps/depth.toml
+    """
+    from crlscale.cli.settings import parse_jobs
+    from crlscale.errors import CrlscaleError
+    from crlscale.forecast import forecast
+    from crlscale.launch.local import choose_jobs
+    from crlscale.study import find_planned, find_study, load_study
+    from crlscale.study_file import read_study_file
+
+    if study.endswith(".toml"):
+        path = Path(study)
+        asked = asked_study({**read_study_file(path, reduced), "source": path})
+        planned, folder = find_planned(results, asked), results / asked.name
+    elif reduced:
+        raise CrlscaleError(
+            "--reduced is for TOML files", value=study, remedy=f"crlscale plan {study} without it"
+        )
+    else:
+        folder = find_study(results, study)
+        planned = load_study(folder)
+    data = forecast(planned, folder, choose_jobs(planned, parse_jobs(jobs)))
+    if json:
+        emit_json(data)
+    else:
+        print_plan(planned, data)
+    return 0
 
 
-def _run_data(study: Study, run_id: str, costs: Cost) -> dict:
-    config = study.configs[run_id]
-    return {
-        "run_id": run_id,
-        "config": config.model_dump(),
-        "actor_parameters": costs.actor_parameters,
-        "critic_parameters": costs.critic_parameters,
-        "env_steps": config.total_env_steps,
-        "updates": config.total_updates,
-        "env_steps_per_update": config.env_steps_per_update,
-        "train_flops": costs.train_flops,
-        "predicted_hours": costs.seconds / 3600,
-        "predicted_memory_bytes": costs.memory_bytes,
-    }
-
-
-def predicted_seconds(study: Study, jobs: int) -> float:
-    """Wall time of the study in `jobs` processes: the work shared out, or the longest run. The
-    first run of a cell compiles, the others find its programs in the cache."""
-    seconds = [
-        run_seconds(study.configs[run_id], warm=index > 0)
-        for run_ids in study.cells.values()
-        for index, run_id in enumerate(run_ids)
-    ]
-    return max(sum(seconds) / jobs, max(seconds))
-
-
-def print_plan(study: Study, data: dict) -> None:
+def print_plan(study, data: dict) -> None:
     """The plan as a table of cells and a line of totals."""
     first = next(iter(study.configs.values()))
     cells, runs = len(study.cells), len(study.configs)
@@ -86,11 +77,3 @@ def print_plan(study: Study, data: dict) -> None:
         f"predicted: {span(3600 * data['predicted_hours'])} in {data['jobs']} processes of"
         f" {study.execution.threads} core, {size(data['predicted_peak_memory_bytes'])} at the peak"
     )
-
-
-def say_finished_share(study: Study, folder) -> int:
-    """Tell how much of the study is there already; returns how many runs are not."""
-    done = sum(read_status(folder / "runs" / i)["status"] in FINISHED for i in study.configs)
-    if done:
-        say(f"{done} of {len(study.configs)} runs have finished already in {folder}")
-    return len(study.configs) - done

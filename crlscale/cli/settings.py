@@ -3,23 +3,48 @@
 import tomllib
 from pathlib import Path
 
-from crlscale.config import RunConfig
+from crlscale.conditions import parse_condition
 from crlscale.envs.mazes import check_layout
 from crlscale.errors import CrlscaleError
-from crlscale.settings import check_key
+from crlscale.settings import as_field, check_key
 
 
 def parse_settings(texts: list[str]) -> dict:
     """{"width": 64} from ["width=64"]; values are TOML, bare words are strings, null is None."""
-    settings = {}
+    return _pairs("--set", texts)
+
+
+def parse_cell(flag: str, text: str) -> dict:
+    """{"depth": 4, "env": "ant"} from "depth=4,env=ant"."""
+    return _pairs(flag, text.split(","))
+
+
+def parse_axes(texts: list[str]) -> dict[str, list]:
+    """{"depth": [4, 8]} from ["depth=4,8"]; an axis that is given twice is refused."""
+    axes = {}
     for text in texts:
-        key, equals, value = text.partition("=")
-        key = key.strip()
-        if not equals:
-            raise CrlscaleError(f"--set {text!r} has no '='", value=text, remedy="--set width=64")
-        check_key(key)
-        settings[key] = _value(key, value.strip())
-    return settings
+        ((key, levels),) = _split("--axis", [text], "--axis depth=4,8")
+        if key in axes:
+            raise CrlscaleError(
+                f"--axis {key} is given twice", value=text, remedy=f"--axis {key}=A,B with all levels"
+            )
+        axes[key] = [_value(key, level.strip()) for level in levels.split(",")]
+    return axes
+
+
+def parse_when(texts: list[str]) -> list[dict]:
+    """[{"where": "env == 'ant'", "set": {"discount": 0.9}}] from ["env == 'ant' => discount=0.9"]."""
+    rules = []
+    for text in texts:
+        where, arrow, settings = text.partition("=>")
+        if not arrow:
+            raise CrlscaleError(
+                f"--when {text!r} has no '=>'",
+                value=text,
+                remedy="--when \"env == 'ant' => env_steps=200000000\"",
+            )
+        rules.append({"where": parse_condition(where).text, "set": parse_cell("--when", settings)})
+    return rules
 
 
 def parse_levels(flag: str, text: str) -> list[int]:
@@ -29,6 +54,18 @@ def parse_levels(flag: str, text: str) -> list[int]:
     except ValueError:
         raise CrlscaleError(
             f"{flag} {text!r} is not a list of whole numbers", value=text, remedy=f"{flag} 4,8,12"
+        ) from None
+
+
+def parse_jobs(text: str) -> int | None:
+    """A number of processes; None for `auto`, by cores and memory."""
+    if text == "auto":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise CrlscaleError(
+            f"--jobs {text!r} is neither auto nor a whole number", value=text, remedy="--jobs auto"
         ) from None
 
 
@@ -63,12 +100,26 @@ def read_maze(path: Path) -> str:
     return " ".join(check_layout(text.split(), str(path)))
 
 
+def _pairs(flag: str, texts: list[str]) -> dict:
+    pairs = _split(flag, texts, f"{flag} width=64")
+    return {key: _value(key, value.strip()) for key, value in pairs}
+
+
+def _split(flag: str, texts: list[str], remedy: str) -> list[tuple[str, str]]:
+    """("key", "value") of each "key=value"; the key must be a config field."""
+    pairs = []
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise CrlscaleError(f"{flag} {text!r} has no '='", value=text, remedy=remedy)
+        check_key(key.strip())
+        pairs.append((key.strip(), value))
+    return pairs
+
+
 def _value(key: str, text: str):
-    if text in ("null", "none", "None"):
-        return None
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        return text
-    whole = RunConfig.model_fields[key].annotation in (int, int | None)
-    return int(value) if whole and isinstance(value, float) and value.is_integer() else value
+        value = text
+    return as_field(key, value)

@@ -10,6 +10,7 @@ import typer
 
 from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table, say
 from crlscale.cli.launch_options import launching
+from crlscale.cli.study_options import Reduced, asked_study
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,54 +19,37 @@ app = typer.Typer(
 )
 
 Levels = Annotated[str | None, typer.Option(help="Other levels, as 4,8,12.")]
-Env = Annotated[str | None, typer.Option(help="Task; see `crlscale envs`.")]
-Seeds = Annotated[int | None, typer.Option(help="N seeds, 0 to N-1. Default: 3.")]
-Preset = Annotated[str | None, typer.Option(help="smoke, quick, laptop or paper. Default: quick.")]
-Name = Annotated[str | None, typer.Option("--study", help="Name of the study; default: from its plan.")]
-Maze = Annotated[Path | None, typer.Option(help="Text file of a maze, for ENV point_maze and so on.")]
-Backend = Annotated[str | None, typer.Option(help="Physics: spring, positional, generalized, mjx.")]
-Protocol = Annotated[str | None, typer.Option(help="corrected, or legacy: the published setting.")]
-Set = Annotated[list[str], typer.Option("--set", help="Any config field, as key=value; repeatable.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Stop after the plan; write nothing.")]
-PerProgram = Annotated[int | None, typer.Option(help="Seeds that train in one program. Default: 1.")]
-Threads = Annotated[int | None, typer.Option(help="Cores of one program. Default: 1.")]
 
 
 def _common(
-    env: Env = None,
-    maze: Maze = None,
-    backend: Backend = None,
-    protocol: Protocol = None,
-    seeds: Seeds = None,
-    preset: Preset = None,
-    study: Name = None,
-    set: Set = [],  # noqa: B006 (typer copies it)
-    seeds_per_program: PerProgram = None,
-    threads: Threads = None,
     dry_run: DryRun = False,
     results: Results = DEFAULT_RESULTS,
     json: Json = False,
 ) -> None:
-    """The options that every sweep has, in the order of its help."""
+    """What every sweep has beside the options of a study and of the launchers."""
 
 
 def _sweep(command):
     """Register `command`, which maps its own options to arguments of `plan_study`, as a verb that
-    has the common options and those of the launchers too and runs what was planned."""
-    own, common, more = map(inspect.signature, (command, _common, launching))
+    has the options of a study and of the launchers too and runs what was planned."""
+    own, of_study, how, common = (
+        [p for p in inspect.signature(each).parameters.values() if p.name != "plan"]
+        for each in (command, asked_study, launching, _common)
+    )
 
     @wraps(command)
     def verb(**options):
-        shared = {name: options.pop(name) for name in common.parameters}
-        how = launching(**{name: options.pop(name) for name in more.parameters})
-        return _run(command(**options), how, **shared)
+        mine, asked, launch = (
+            {p.name: options.pop(p.name) for p in each} for each in (own, of_study, how)
+        )
+        return _run(command(**mine), asked, launching(**launch), **options)
 
-    *first, results, json = common.parameters.values()
-    parameters = [*own.parameters.values(), *first, *more.parameters.values(), results, json]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [p.replace(kind=keyword) for p in (*own, *of_study, *how, *common)]
     parameters.sort(key=lambda p: p.default is not inspect.Parameter.empty)
     verb.__signature__ = inspect.Signature(parameters)
-    annotations = (command.__annotations__, _common.__annotations__, launching.__annotations__)
-    verb.__annotations__ = {name: kind for each in annotations for name, kind in each.items()}
+    verb.__annotations__ = {p.name: p.annotation for p in parameters}
     app.command()(verb)
     return verb
 
@@ -110,16 +94,50 @@ def batch(
 
 
 @_sweep
+def actor_critic(
+    actor_depths: Annotated[str, typer.Option(help="Depths of the actor.")] = "4,16",
+    critic_depths: Annotated[str, typer.Option(help="Depths of both critic encoders.")] = "4,16",
+):
+    """Does depth help in the actor or in the critic?
+
+    Example: crlscale sweep actor-critic --actor-depths 4,16 --critic-depths 4,16
+    """
+    from crlscale.cli.settings import parse_levels
+
+    asked = {"actor_depth": ("--actor-depths", actor_depths)}
+    asked["critic_depth"] = ("--critic-depths", critic_depths)
+    return {"axes": {axis: parse_levels(flag, text) for axis, (flag, text) in asked.items()}}
+
+
+@_sweep
 def grid(
     depths: Annotated[str | None, typer.Option(help="Depths, as 4,16,64.")] = None,
     widths: Annotated[str | None, typer.Option(help="Widths, as 32,128.")] = None,
     batches: Annotated[str | None, typer.Option(help="Batch sizes, as 128,512.")] = None,
+    axis: Annotated[
+        list[str], typer.Option(help="Any config field, as discount=0.9,0.99; repeatable.")
+    ] = [],  # noqa: B006 (typer copies it)
+    cell: Annotated[
+        list[str],
+        typer.Option(help="Settings that belong together, as depth=4,width=64; repeatable."),
+    ] = [],  # noqa: B006
+    when: Annotated[
+        list[str],
+        typer.Option(help="Settings of some cells, as \"env == 'ant' => env_steps=200000000\"."),
+    ] = [],  # noqa: B006
+    equal: Annotated[
+        str | None, typer.Option(help="parameters, update_flops or train_flops of every cell equal.")
+    ] = None,
+    solve: Annotated[str, typer.Option(help="What --equal chooses: width or depth.")] = "width",
+    reference: Annotated[
+        str, typer.Option(help="The cell that the others equal.")
+    ] = "depth=4,width=256",
 ):
-    """Every combination of depths, widths and batch sizes.
+    """Every combination of levels of any config fields, or a list of cells.
 
     Example: crlscale sweep grid --depths 4,16,64 --widths 32,128 --batches 128,512
     """
-    from crlscale.cli.settings import parse_levels
+    from crlscale.cli.settings import parse_axes, parse_cell, parse_levels, parse_when
     from crlscale.errors import CrlscaleError
 
     asked = {
@@ -127,21 +145,33 @@ def grid(
         "width": ("--widths", widths),
         "batch_size": ("--batches", batches),
     }
-    axes = {axis: parse_levels(flag, text) for axis, (flag, text) in asked.items() if text is not None}
-    if not axes:
+    axes = {key: parse_levels(flag, text) for key, (flag, text) in asked.items() if text is not None}
+    more = parse_axes(axis)
+    for key in axes.keys() & more.keys():
+        flag = asked[key][0]
+        raise CrlscaleError(f"{flag} and --axis {key} are the same axis", value=key, remedy=flag)
+    cells = [parse_cell("--cell", text) for text in cell]
+    if not axes and not more and not cells:
         raise CrlscaleError("a grid needs at least one axis", remedy="--depths 4,16,64 --widths 32,128")
-    return {"axes": axes}
+    plan = {"axes": axes | more, "cells": cells, "when": parse_when(when)}
+    if equal is not None:
+        known = {"what": equal, "solve": solve, "reference": parse_cell("--reference", reference)}
+        plan["equal"] = known
+    return plan
 
 
 @_sweep
-def file(path: Annotated[Path, typer.Argument(help="A study written as TOML.")]):
+def file(
+    path: Annotated[Path, typer.Argument(help="A study written as TOML.")],
+    reduced: Reduced = False,
+):
     """Run a written study; options given here override the file.
 
-    Example: crlscale sweep file sweeps/quick-depth.toml
+    Example: crlscale sweep file sweeps/depth.toml
     """
-    from crlscale.study import read_study_file
+    from crlscale.study_file import read_study_file
 
-    return read_study_file(path)
+    return {**read_study_file(path, reduced), "source": path}
 
 
 def _levels(low: int, high: int, levels: str | None) -> list[int]:
@@ -150,13 +180,15 @@ def _levels(low: int, high: int, levels: str | None) -> list[int]:
     return powers_of_two(low, high) if levels is None else parse_levels("--levels", levels)
 
 
-def _run(plan: dict, how, *, dry_run: bool, results: Path, json: bool, **asked) -> int:
+def _run(plan: dict, asked: dict, how, *, dry_run: bool, results: Path, json: bool) -> int:
     """Plan, register, run and show; returns the exit code."""
-    from crlscale.cli.plan import plan_data, print_plan, say_finished_share
-    from crlscale.study import find_planned, plan_study, register_study
+    from crlscale.cli.plan import print_plan
+    from crlscale.forecast import forecast
+    from crlscale.launch.launchers import planned_jobs
+    from crlscale.study import find_planned, register_study
 
-    study = find_planned(results, plan_study(**_merge(plan, **asked)))
-    data = plan_data(study, results / study.name, how)
+    study = find_planned(results, asked_study(plan, **asked))
+    data = forecast(study, results / study.name, planned_jobs(study, how))
     if not json:
         print_plan(study, data)
     if dry_run:
@@ -165,7 +197,7 @@ def _run(plan: dict, how, *, dry_run: bool, results: Path, json: bool, **asked) 
         return 0
     folder, study = register_study(results, study)
     code = 0
-    unfinished = say_finished_share(study, folder)
+    unfinished = _say_finished_share(study, folder)
     if unfinished:
         code = _launch(folder, study, how, data["jobs"])
     else:
@@ -174,44 +206,14 @@ def _run(plan: dict, how, *, dry_run: bool, results: Path, json: bool, **asked) 
     return code
 
 
-def _merge(
-    plan: dict, *, env, maze, backend, protocol, seeds, preset, study, set, seeds_per_program, threads
-) -> dict:
-    """The arguments of `plan_study` from a plan and the common options, which win."""
-    from crlscale.cli.settings import parse_settings, read_maze
-    from crlscale.study import Execution
+def _say_finished_share(study, folder: Path) -> int:
+    """Tell how much of the study is there already; returns how many runs are not."""
+    from crlscale.record import FINISHED, read_status
 
-    layout = None if maze is None else read_maze(maze)
-    task = {"env": env, "maze": layout, "backend": backend, "protocol": protocol}
-    settings = {**plan.get("settings", {}), **parse_settings(set)}
-    settings |= {key: value for key, value in task.items() if value is not None}
-    execution = plan.get("execution", Execution())
-    asked = {"seeds_per_program": seeds_per_program, "threads": threads}
-    asked = {key: value for key, value in asked.items() if value is not None}
-    merged = {
-        **plan,
-        "settings": settings,
-        "execution": execution_of({**execution.model_dump(), **asked}),
-    }
-    given = {"seeds": seeds, "preset": preset, "name": study}
-    return merged | {key: value for key, value in given.items() if value is not None}
-
-
-def execution_of(values: dict):
-    """Execution from plain values; an illegal one is a CrlscaleError."""
-    from pydantic import ValidationError
-
-    from crlscale.errors import CrlscaleError
-    from crlscale.study import Execution
-
-    try:
-        return Execution(**values)
-    except ValidationError as refused:
-        first = refused.errors()[0]
-        flag = "--" + str(first["loc"][0]).replace("_", "-")
-        raise CrlscaleError(
-            f"{flag} {first['input']}: {first['msg'].lower()}", value=first["input"], remedy=f"{flag} 1"
-        ) from None
+    done = sum(read_status(folder / "runs" / i)["status"] in FINISHED for i in study.configs)
+    if done:
+        say(f"{done} of {len(study.configs)} runs have finished already in {folder}")
+    return len(study.configs) - done
 
 
 def _launch(folder: Path, study, how, jobs: int) -> int:

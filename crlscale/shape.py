@@ -1,0 +1,35 @@
+"""Which runs one compiled program can train: plain data beside crlscale.program, no jax.
+
+A field is taken to force a recompile unless it is named here; tests/test_shape.py compares this
+with crlscale.program.Program itself.
+"""
+
+from crlscale.config import RunConfig
+
+# traced by the program, or read by the host only
+FREE = frozenset(
+    {
+        "seed",
+        "discount",
+        "hindsight_window",
+        "actor_learning_rate",
+        "critic_learning_rate",
+        "alpha_learning_rate",
+        "logsumexp_penalty",
+        "target_entropy",
+        "env_steps",
+        "updates_per_phase",
+        "prefill_steps",
+        "evaluations",
+        "goal_set",
+        "protocol",  # fills in other fields, and those count
+    }
+)
+
+
+def shape(config: RunConfig) -> tuple:
+    """Equal for two configs if the same compiled program trains both, seeds for seeds."""
+    values = config.model_dump(exclude=FREE)
+    del values["depth"]
+    values |= {"actor_depth": config.actor_layers, "critic_depth": config.critic_layers}
+    return tuple(sorted(values.items()))
