@@ -6,6 +6,7 @@ pyarrow are imported inside the functions, so that the command line starts quick
 """
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -33,8 +34,16 @@ STATUS_FIELDS = {
     "peak_memory_bytes": "Int64",
     "host": "object",
     "pid": "Int64",
+    "attempts": "Int64",
+    "launcher": "object",
+    "job": "object",
+    "kind": "object",
 }
-_STATUS_TYPES = {"object": str, "float64": int | float, "Int64": int}
+_TYPES = {"object": str, "float64": (int, float), "Int64": int}
+_CHECKED = {
+    field: _TYPES[dtype]
+    for field, dtype in {**STATUS_FIELDS, "heartbeat": "float64", "seconds_left": "float64"}.items()
+}
 
 
 # --- JSON --------------------------------------------------------------------------------
@@ -83,6 +92,27 @@ def read_run_goals(run_folder: Path) -> list[dict]:
     return _read_rows(Path(run_folder) / "goals.parquet")
 
 
+def read_run_status(run_folder: Path) -> dict:
+    """status.json of a run as it was written, its fields checked; {"status": "planned"} without one.
+    A file that cannot be read, or holds something else, is a CrlscaleError."""
+    path = f"{run_folder}/status.json"  # a Path for each of 10,000 runs takes longer than reading it
+    if not os.path.exists(path):
+        return {"status": "planned"}
+    status = read_json(path)
+    parquet.refuse_newer(path, status.get("schema_version"), STATUS_SCHEMA)
+    for field, kind in _CHECKED.items():
+        value = status.get(field)
+        if value is not None and not isinstance(value, kind):
+            raise damaged(path, f"damaged ({field} = {value!r})")
+    return status
+
+
+def is_lost(status: dict, now: float) -> bool:
+    """Whether a run says that it is running and has had no heartbeat for LOST_AFTER_SECONDS."""
+    age = now - (status.get("heartbeat") or 0.0)
+    return status.get("status") == "running" and age > LOST_AFTER_SECONDS
+
+
 def read_metadata(path: Path) -> dict:
     """The footer of a metrics.parquet or goals.parquet: `meta` and schema_version."""
     return parquet.read_table(path)[1]
@@ -119,8 +149,10 @@ def read_runs(folder: Path):
     folder = _study_folder(folder)
     configs = load_study(folder).configs
     settings = [config.model_dump() for config in configs.values()]
+    statuses = [read_run_status(folder / "runs" / run_id) for run_id in configs]
     now = time.time()
-    statuses = [_status(folder / "runs" / run_id / "status.json", now) for run_id in configs]
+    for status in statuses:
+        status |= {"status": "lost"} if is_lost(status, now) else {}
     frame = {"run_id": list(configs)}
     for field in settings[0] if settings else ():
         frame[field] = _setting([setting[field] for setting in settings])
@@ -134,20 +166,6 @@ def _study_folder(folder: Path) -> Path:
     if not folder.is_dir():
         raise CrlscaleError(f"no study folder {folder}", value=str(folder), remedy="`crlscale status`")
     return folder
-
-
-def _status(path: Path, now: float) -> dict:
-    if not path.exists():
-        return {"status": "planned"}
-    status = read_json(path)
-    parquet.refuse_newer(path, status.get("schema_version"), STATUS_SCHEMA)
-    for field, dtype in {**STATUS_FIELDS, "heartbeat": "float64"}.items():
-        value = status.get(field)
-        if value is not None and not isinstance(value, _STATUS_TYPES[dtype]):
-            raise damaged(path, f"damaged ({field} = {value!r})")
-    if status.get("status") == "running" and now - (status.get("heartbeat") or 0) > LOST_AFTER_SECONDS:
-        status["status"] = "lost"
-    return status
 
 
 def _setting(values: list):

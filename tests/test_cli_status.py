@@ -1,11 +1,16 @@
-"""`crlscale status`: all studies, or one run by run."""
+"""`crlscale status`: all studies, or one cell by cell."""
 
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
 import time
 
 import pytest
 from reading_cli import run, run_json
-from real_runs import snapshot
+from real_runs import snapshot, wait_for
 from simulated import flat, write_study
 
 from crlscale.record import RunRecord
@@ -35,16 +40,18 @@ def study_configs(folder) -> dict:
     return json.loads((folder / "study.json").read_text())["configs"]
 
 
-def test_one_study_run_by_run(mixed, capsys):
+def test_one_study_cell_by_cell(mixed, capsys):
     folder, ids = mixed
     before = snapshot(folder)
     code, out, err = run(capsys, "status", "mixed")
-    assert code == 0
-    lines = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.split()}
-    assert {word: lines[run_id][0] for word, run_id in ids.items()} == {word: word for word in ids}
-    assert lines[ids["running"]] == ["running", "25%", "123", "7.2"]
-    assert lines[ids["planned"]] == ["planned", "-", "-", "-"]
-    assert f"failed: {ids['failed']}: killed by signal 9 (out of memory?)" in err
+    assert (code, err) == (0, "")
+    lines = {line.split()[0]: line.split() for line in out.splitlines() if line.split()}
+    assert lines["4"][:2] == ["4", "CDF"] and lines["4"][-4:] == ["1", "failed,", "1", "diverged"]
+    # 0 of stopped and planned, 400 of 1600 steps of the running one
+    assert lines["8"] == ["8", "S.R", "8%", "7.2", "123", "-"]
+    assert "6 runs: 1 complete, 1 running, 1 planned, 1 stopped, 1 diverged, 1 failed" in out
+    assert "C complete" in out and "F failed" in out
+    assert f"failed: {ids['failed']}: killed by signal 9 (out of memory?)" in out.replace("\n", " ")
     assert snapshot(folder) == before
 
 
@@ -106,15 +113,50 @@ def test_unknown_study_lists_those_there_are(mixed, capsys):
     assert "there are: mixed" in refused(capsys, "status", "mixde")
 
 
-@pytest.mark.parametrize("file", ["study.json", "status.json"])
-def test_damaged_file_is_named(mixed, capsys, file):
+def test_damaged_study_is_named_beside_the_others(mixed, results, capsys):
+    write_study(results, {"width": [16]}, flat, name="sound", seeds=1)
+    path = mixed[0] / "study.json"
+    path.write_bytes(path.read_bytes()[:20])
+    before = snapshot(mixed[0])
+    assert str(path) in refused(capsys, "status", "mixed")
+    code, out, err = run(capsys, "status")
+    assert code == 0 and "sound" in out and str(path) in err
+    data = run_json(capsys, "status")
+    assert [row["study"] for row in data["rows"]] == ["sound"]
+    assert [row["study"] for row in data["unreadable"]] == ["mixed"]
+    assert snapshot(mixed[0]) == before
+
+
+def test_damaged_run_is_shown_as_damaged(mixed, capsys):
     folder, ids = mixed
-    path = folder / file if file == "study.json" else folder / "runs" / ids["complete"] / file
+    path = folder / "runs" / ids["complete"] / "status.json"
     path.write_bytes(path.read_bytes()[:20])
     before = snapshot(folder)
-    assert str(path) in refused(capsys, "status", "mixed")
-    assert str(path) in refused(capsys, "status")
+    data = run_json(capsys, "status", "mixed")
+    row = next(row for row in data["rows"] if row["run_id"] == ids["complete"])
+    assert row["status"] == "damaged" and str(path) in row["cause"]
+    assert data["counts"]["damaged"] == 1
+    out = run(capsys, "status", "mixed")[1]
+    assert "XDF" in out and "X damaged" in out
+    assert run_json(capsys, "status")["rows"][0]["damaged"] == 1
     assert snapshot(folder) == before
+
+
+def test_totals_and_predicted_end_for_machines(mixed, capsys):
+    data = run_json(capsys, "status", "mixed")
+    assert data["counts"] == dict.fromkeys(
+        ("failed", "diverged", "running", "stopped", "planned", "complete"), 1
+    )
+    assert data["predicted_end"] is None  # nothing has told its pace
+    cell = data["cells"][1]
+    assert (cell["depth"], cell["states"]) == (8, ["stopped", "planned", "running"])
+    assert 0 < data["done"] < 1
+
+
+def test_watch_needs_a_terminal(mixed, capsys):
+    assert "--watch draws on a terminal" in refused(capsys, "status", "mixed", "--watch")
+    code, out, err = run(capsys, "status", "mixed", "--watch", "--json")
+    assert (code, out) == (2, "") and json.loads(err)["value"] == "--watch"
 
 
 def test_tables_fit_80_columns(mixed, results, capsys, monkeypatch):
@@ -123,3 +165,39 @@ def test_tables_fit_80_columns(mixed, results, capsys, monkeypatch):
         out = run(capsys, *arguments)[1]
         assert max(map(len, out.splitlines())) <= 80
         assert "\x1b" not in out
+
+
+def test_watch_follows_a_study_to_its_end(mixed):
+    """On a terminal of its own: it draws what changes, and leaves when every run has ended."""
+    folder, ids = mixed
+    terminal, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crlscale", "status", "mixed", "--watch", "--every", "0.2"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "COLUMNS": "80", "LINES": "30", "TERM": "xterm"},
+    )
+    os.close(theirs)
+    said = b""
+
+    def shows(words: bytes) -> bool:
+        nonlocal said
+        try:
+            said += re.sub(rb"\x1b\[[0-9;]*m", b"", os.read(terminal, 65536))
+        except OSError:  # the terminal ends with the process
+            assert words in said
+        return words in said
+
+    try:
+        wait_for(lambda: shows(b"S.R"))
+        done = {"schema_version": 1, "status": "complete"}
+        write_json(folder / "runs" / ids["stopped"] / "status.json", done)
+        wait_for(lambda: shows(b"C.R"))
+        for word in ("planned", "running"):
+            write_json(folder / "runs" / ids[word] / "status.json", done)
+        wait_for(lambda: shows(b"every run has ended"))
+        assert process.wait(timeout=120) == 0
+    finally:
+        process.kill()
+        os.close(terminal)

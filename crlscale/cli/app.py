@@ -7,7 +7,7 @@ from itertools import takewhile
 import typer
 
 from crlscale import __version__
-from crlscale.cli import bench, compare, envs, plan, plot, run, status, sweep
+from crlscale.cli import bench, compare, envs, export, plan, plot, run, runs, status, sweep
 from crlscale.cli.console import report_error
 from crlscale.errors import CrlscaleError
 
@@ -41,7 +41,9 @@ app.command("plan")(plan.plan)
 app.add_typer(plot.app, name="plot")
 app.add_typer(compare.app, name="compare")
 app.command("status")(status.status)
+app.add_typer(runs.app, name="runs")
 app.command("run")(run.run)
+app.command("export")(export.export)
 app.command("envs")(envs.envs)
 app.command("bench")(bench.bench)
 

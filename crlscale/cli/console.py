@@ -28,15 +28,18 @@ def say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A table on stdout; words left, numbers right, at most as wide as the terminal."""
+def print_table(title: str, columns: list[str], rows: list[list[str]], whole: str = "") -> None:
+    """A table on stdout; words left, numbers right, at most as wide as the terminal. The column
+    `whole` is never folded, so that what stands there can be copied."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         numeric = all(_is_number(row[index]) for row in rows) and bool(rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(
+            column, justify="right" if numeric else "left", overflow="fold", no_wrap=column == whole
+        )
     for row in rows:
         table.add_row(*row)
     Console().print(table)

@@ -1,0 +1,213 @@
+"""Where every run of a study stands, looked at again and again while others write.
+
+A look reads only the status files that changed since the last one, so it may come every second
+over a shared file system. A file that cannot be read is a run in the state `damaged`, never an
+error of the look."""
+
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from crlscale.cost import train_flops
+from crlscale.errors import CrlscaleError
+from crlscale.record import FINISHED
+from crlscale.store import is_lost, read_run_status
+from crlscale.study import load_study
+
+# every state that a run can be seen in, the worst first
+STATES = ("failed", "damaged", "lost", "diverged", "running", "stopped", "planned", "complete")
+FAILING = STATES[:3]
+
+
+@dataclass(frozen=True)
+class CellState:
+    """The runs of one combination of levels: their states in order of the seeds; `done`, the mean
+    share of their training; mean of the last scores; updates/s and seconds left of the running."""
+
+    levels: tuple
+    run_ids: tuple[str, ...]
+    states: tuple[str, ...]
+    done: float
+    time_at_goal: float | None
+    updates_per_second: float | None
+    seconds_left: float | None
+
+    @property
+    def urgency(self) -> int:
+        """0 for cells that somebody should look at, then those at work, then the rest."""
+        words = set(self.states)
+        for rank, wanted in enumerate((FAILING, ("running",), ("stopped",))):
+            if words.intersection(wanted):
+                return rank
+        if "planned" in words:
+            return 5 if words == {"planned"} else 3
+        return 4 if "diverged" in words else 6
+
+
+class Overview:
+    """The study in `folder`. `runs` maps run ids to their status.json as far as it is there; the
+    key "status" is always one of STATES."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.study = Path(folder), load_study(folder)
+        self.runs: dict[str, dict] = {}
+        self.looked = 0.0
+        self._marks: dict[str, tuple | None] = {}
+        self._read: dict[str, dict] = {}
+
+    def look(self, now: float | None = None) -> int:
+        """Bring `runs` up to date; returns how many files were read. `now`: unix seconds."""
+        self.looked = time.time() if now is None else now
+        read = 0
+        for run_id in self.study.configs:
+            folder = f"{self.folder}/runs/{run_id}"
+            mark = _mark(f"{folder}/status.json")
+            if run_id not in self._read or mark != self._marks[run_id]:
+                self._read[run_id] = _status(folder)
+                damaged = self._read[run_id]["status"] == "damaged"
+                self._marks[run_id] = _AGAIN if damaged else mark
+                read += 1
+            status = self._read[run_id]
+            self.runs[run_id] = {**status, "status": "lost"} if is_lost(status, self.looked) else status
+        return read
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Runs by state; the states in the order of STATES, without those that no run has."""
+        counts = Counter(status["status"] for status in self.runs.values())
+        return {word: counts[word] for word in STATES if counts[word]}
+
+    @property
+    def cells(self) -> list[CellState]:
+        """In the order of the plan."""
+        return [self._cell(levels, run_ids) for levels, run_ids in self.study.cells.items()]
+
+    def named(self, *words: str) -> list[str]:
+        """Run ids in these states, in the order of the plan."""
+        return [run_id for run_id, status in self.runs.items() if status["status"] in words]
+
+    def done(self, run_id: str) -> float:
+        """Share of a run's training that is behind it; a diverged one has nothing before it."""
+        status = self.runs[run_id]
+        if status["status"] in FINISHED:
+            return 1.0
+        total = status.get("total_env_steps") or self.study.configs[run_id].total_env_steps
+        return min(1.0, (status.get("env_steps") or 0) / total)
+
+    @property
+    def share_done(self) -> float:
+        """Share of the work of the whole study that is behind it, by FLOPs of training."""
+        behind = sum(self._flops[run_id] * self.done(run_id) for run_id in self.runs)
+        return behind / sum(self._flops.values())
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the last run ends if as many go on running as do now: the work left at the pace of
+        the runs that can tell theirs, by FLOPs for cells without one. None if none runs or can."""
+        running = self.named("running")
+        paces = {run_id: pace for run_id in self.runs if (pace := self._pace(run_id)) is not None}
+        if not running or not paces:
+            return None
+        by_cell: dict[str, list[float]] = {}
+        for run_id, pace in paces.items():
+            by_cell.setdefault(self._cell_of[run_id], []).append(pace)
+        overall = sum(paces.values()) / sum(self._flops[run_id] for run_id in paces)
+        left, longest = 0.0, 0.0
+        for run_id in self.runs.keys() - self._ended:
+            known = by_cell.get(self._cell_of[run_id])
+            whole = sum(known) / len(known) if known else overall * self._flops[run_id]
+            mine = whole * (1.0 - self.done(run_id))
+            left, longest = left + mine, max(longest, mine)
+        return max(left / len(running), longest)
+
+    @property
+    def _ended(self) -> set[str]:
+        return set(self.named(*FINISHED, "failed"))
+
+    def _pace(self, run_id: str) -> float | None:
+        """Seconds that a whole run like this one takes: as it took, or as it says of the rest."""
+        status = self.runs[run_id]
+        started, ended = status.get("started"), status.get("ended")
+        if status["status"] == "complete" and started and ended and status.get("attempts") in (None, 1):
+            return max(0.0, ended - started)
+        left, share = status.get("seconds_left"), self.done(run_id)
+        if status["status"] == "running" and isinstance(left, int | float) and 0 < share < 1:
+            return left / (1.0 - share)
+        return None
+
+    def _cell(self, levels: tuple, run_ids: list[str]) -> CellState:
+        statuses = [self.runs[run_id] for run_id in run_ids]
+        running = [status for status in statuses if status["status"] == "running"]
+        left = [status["seconds_left"] for status in running if status.get("seconds_left") is not None]
+        return CellState(
+            levels=levels,
+            run_ids=tuple(run_ids),
+            states=tuple(status["status"] for status in statuses),
+            done=sum(map(self.done, run_ids)) / len(run_ids),
+            time_at_goal=_mean(statuses, "time_at_goal"),
+            updates_per_second=_mean(running, "updates_per_second"),
+            seconds_left=max(left, default=None),
+        )
+
+    @cached_property
+    def _cell_of(self) -> dict[str, tuple]:
+        return {run_id: levels for levels, run_ids in self.study.cells.items() for run_id in run_ids}
+
+    @cached_property
+    def _flops(self) -> dict[str, float]:
+        """FLOPs of training of each run: the seeds of a cell cost the same."""
+        flops = {}
+        for run_ids in self.study.cells.values():
+            flops |= dict.fromkeys(run_ids, train_flops(self.study.configs[run_ids[0]]))
+        return flops
+
+
+def log_tail(overview: Overview, run_id: str, lines: int) -> list[str]:
+    """The last lines of a run's log, or of the log of the program that it shared; [] without one."""
+    group = next((group for group in overview.study.groups if run_id in group), [run_id])
+    for name in dict.fromkeys((run_id, group[0])):
+        try:
+            with open(overview.folder / "runs" / name / "log.txt", "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - 20_000))
+                text = file.read().decode(errors="replace")
+        except OSError:
+            continue
+        return [line for line in text.splitlines() if line.strip()][-lines:]
+    return []
+
+
+_AGAIN = ("read it again",)  # the mark of no file
+
+
+def _mark(path: str) -> tuple | None:
+    """What changes when the file is replaced; None while there is none."""
+    try:
+        stat = os.stat(path)
+    except FileNotFoundError:
+        return None
+    except OSError:  # reading will tell
+        return ()
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _status(run_folder: str) -> dict:
+    try:
+        status = read_run_status(run_folder)
+    except CrlscaleError as error:
+        if not os.path.exists(f"{run_folder}/status.json"):  # removed between two looks
+            return {"status": "planned"}
+        return {"status": "damaged", "cause": f"{error.message}; try: {error.remedy}"}
+    if status.get("status") not in STATES:
+        return {
+            "status": "damaged",
+            "cause": f"{run_folder}/status.json: state {status.get('status')!r}",
+        }
+    return status
+
+
+def _mean(statuses: list[dict], field: str) -> float | None:
+    known = [status[field] for status in statuses if status.get(field) is not None]
+    return sum(known) / len(known) if known else None
