@@ -12,6 +12,7 @@ from rich.text import Text
 
 from crlscale.cli.words import span
 from crlscale.overview import FAILING, CellState, Overview, log_tail
+from crlscale.record import FINISHED
 
 LETTERS = {
     "complete": ("C", "green"),
@@ -131,14 +132,15 @@ def _seeds(cell: CellState) -> Text:
 
 
 def _note(overview: Overview, cell: CellState) -> Text:
-    """What is not plain: failures, and runs that took more than one attempt."""
+    """What is not plain: failures, and unfinished runs that took more than one attempt."""
     words = [
-        (f"{cell.states.count(word)} {word}", LETTERS[word][1])
+        (f"{cell.states.count(word)} {word}", LETTERS[word][1].replace("white on ", ""))
         for word in (*FAILING, "diverged")
         if word in cell.states
     ]
-    retried = sum((overview.runs[run_id].get("attempts") or 1) > 1 for run_id in cell.run_ids)
-    words += [(f"{retried} retried", "yellow")] if retried else []
+    runs = [overview.runs[run_id] for run_id in cell.run_ids]
+    again = sum(run["status"] not in FINISHED and (run.get("attempts") or 1) > 1 for run in runs)
+    words += [(f"{again} tried again", "yellow")] if again else []
     return Text(", ").join([Text(*word) for word in words])
 
 
@@ -175,6 +177,7 @@ def _causes(overview: Overview, screen: Screen) -> list[Text]:
     many."""
     failed = overview.named(*FAILING, "diverged")
     failed.sort(key=lambda run_id: -(overview.runs[run_id].get("ended") or 0.0))
+    failed.sort(key=lambda run_id: overview.runs[run_id]["status"] == "diverged")
     shown = failed[: CAUSES_LISTED if screen.height is None else CAUSES_SHOWN]
     lines = []
     for run_id in shown:
@@ -182,7 +185,7 @@ def _causes(overview: Overview, screen: Screen) -> list[Text]:
         word = status["status"]
         text = Text(no_wrap=screen.height is not None, overflow="ellipsis")
         text.append(f"{word}: ", style=LETTERS[word][1])
-        text.append(f"{run_id}{_where(status)}: {cause(status)}")
+        text.append(f"{run_id}: {cause(status)}{_where(status)}")
         lines.append(text)
         for line in log_tail(overview, run_id, LOG_LINES) if word != "diverged" else ():
             lines.append(Text(f"  | {line}", style="dim", no_wrap=True, overflow="ellipsis"))
