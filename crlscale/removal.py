@@ -14,7 +14,7 @@ from crlscale.files import unwritable
 from crlscale.overview import STATES, Overview
 from crlscale.record import FINISHED
 
-LOGS = (".txt", ".log", ".out", ".err")
+LOGS = (".txt", ".jsonl", ".log", ".out", ".err")
 
 
 @dataclass(frozen=True)
