@@ -4,6 +4,7 @@ A look reads only the status files that changed since the last one, so it may co
 over a shared file system. A file that cannot be read is a run in the state `damaged`, never an
 error of the look."""
 
+import math
 import os
 import time
 from collections import Counter
@@ -14,7 +15,7 @@ from pathlib import Path
 from crlscale.cost import train_flops
 from crlscale.errors import CrlscaleError
 from crlscale.record import FINISHED
-from crlscale.store import is_lost, read_run_status
+from crlscale.store import LOST_AFTER_SECONDS, is_lost, read_run_status
 from crlscale.study import load_study
 
 # every state that a run can be seen in, the worst first
@@ -57,6 +58,7 @@ class Overview:
         self.looked = 0.0
         self._marks: dict[str, tuple | None] = {}
         self._read: dict[str, dict] = {}
+        self._moved: dict[str, float] = {}  # when we saw a file change, by our own clock
 
     def look(self, now: float | None = None) -> int:
         """Bring `runs` up to date; returns how many files were read. `now`: unix seconds."""
@@ -66,13 +68,20 @@ class Overview:
             folder = f"{self.folder}/runs/{run_id}"
             mark = _mark(f"{folder}/status.json")
             if run_id not in self._read or mark != self._marks[run_id]:
+                if run_id in self._read:
+                    self._moved[run_id] = time.monotonic()
                 self._read[run_id] = _status(folder)
                 damaged = self._read[run_id]["status"] == "damaged"
                 self._marks[run_id] = _AGAIN if damaged else mark
                 read += 1
             status = self._read[run_id]
-            self.runs[run_id] = {**status, "status": "lost"} if is_lost(status, self.looked) else status
+            lost = is_lost(status, self.looked) and not self._seen_moving(run_id)
+            self.runs[run_id] = {**status, "status": "lost"} if lost else status
         return read
+
+    def _seen_moving(self, run_id: str) -> bool:
+        """Whether a run wrote while we watched, whatever its host's clock says."""
+        return time.monotonic() - self._moved.get(run_id, -math.inf) < LOST_AFTER_SECONDS
 
     @property
     def counts(self) -> dict[str, int]:

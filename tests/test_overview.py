@@ -66,6 +66,17 @@ def test_a_run_turns_lost_without_being_read_again(study):
     assert overview.runs[run_id]["status"] == "lost"
 
 
+def test_a_run_whose_host_has_another_clock_is_seen_alive(study):
+    folder, planned = study
+    run_id = next(iter(planned.configs))
+    write(folder, run_id, "running", heartbeat=NOW - 1000, env_steps=1)
+    overview = look(folder)
+    assert overview.runs[run_id]["status"] == "lost"  # at first sight
+    write(folder, run_id, "running", heartbeat=NOW - 990, env_steps=2)
+    overview.look(NOW)
+    assert overview.runs[run_id]["status"] == "running"
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"{", b"[]", b"\xff", b'{"schema_version": 1}', b'{"schema_version": 1, "status": "fine"}',
