@@ -45,6 +45,7 @@ def test_stale_page_is_noticed(tmp_path):
 
 def test_the_verbs_of_the_readme_are_there():
     wanted = {"sweep depth", "sweep width", "sweep batch", "sweep grid", "sweep file", "status", "run"}
+    wanted |= {f"analyze {question}" for question in ("batch", "actor-critic", "limits", "surface")}
     wanted |= {"envs", "plot critical-depth", "plot learning-curves", "compare width-vs-depth"}
     assert {f"crlscale {words}" for words in wanted} <= LEAVES.keys()
 

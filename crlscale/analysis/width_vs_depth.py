@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from crlscale.analysis.costs import CPU_HOURS, FLOPS, HOURS, PARAMETERS, CostKind
+from crlscale.analysis.exchange import Exchange, exchange
+from crlscale.analysis.frontier import Front, front
 from crlscale.config import RunConfig
-from crlscale.cost import actor_parameters, critic_parameters, update_flops
 from crlscale.errors import CrlscaleError
 from crlscale.score import CellScore, StudyScores
 from crlscale.stats import Estimate, probability_above_zero, weighted_sum
@@ -46,7 +48,7 @@ class CostComparison:
 
     @property
     def words(self) -> str:
-        return self.cost.replace("_", " ").replace("flops", "FLOPs")
+        return self.cost.replace("_", " ").replace("flops", "FLOPs").replace("cpu", "CPU")
 
     @property
     def verdict(self) -> str:
@@ -74,16 +76,21 @@ class CostComparison:
 
 @dataclass(frozen=True)
 class WidthVsDepth:
-    """The comparison on every cost."""
+    """The comparison on every cost: `comparisons` those of the figure, `further` CPU hours. `exchange`
+    is the one at equal env steps, which all cells have alike; `fronts` has, for each cost, the cells of
+    both families by what they give for it."""
 
     depth: Family
     width: Family
     comparisons: tuple[CostComparison, ...]
+    further: tuple[CostComparison, ...]
+    exchange: Exchange
+    fronts: tuple[Front, ...]
 
     @property
     def sentence(self) -> str:
         text = "; ".join(comparison.clause for comparison in self.comparisons)
-        return text[0].upper() + text[1:] + "."
+        return f"{text[0].upper()}{text[1:]}. {self.exchange.sentence}"
 
     @property
     def note(self) -> str:
@@ -98,15 +105,17 @@ def compare_families(depth: StudyScores, width: StudyScores) -> WidthVsDepth:
     families = family(depth, "depth"), family(width, "width")
     _check_same_protocol(*families)
     depth.require_same_physics(width)
-    costs = {
-        "parameters": ("parameters of actor and critic", _parameters),
-        "training_flops": ("FLOPs of all updates", _training_flops),
-        "hours": ("hours of training", lambda cell: cell.hours),
-    }
-    comparisons = tuple(
-        _compare(cost, unit, *families, measure) for cost, (unit, measure) in costs.items()
+    comparisons = tuple(_compare(kind, *families) for kind in (PARAMETERS, FLOPS, HOURS))
+    cells = {tuple(run.run_id for run in cell.runs): cell for f in families for cell in f.cells}
+    rng = np.random.default_rng(0)
+    fronts = [front(kind, list(cells.values()), rng) for kind in (PARAMETERS, FLOPS, HOURS, CPU_HOURS)]
+    return WidthVsDepth(
+        *families,
+        comparisons,
+        (_compare(CPU_HOURS, *families),),
+        exchange(families[0].cells, families[1].cells),
+        tuple(found for found in fronts if found is not None),
     )
-    return WidthVsDepth(*families, comparisons)
 
 
 def family(scores: StudyScores, axis: str) -> Family:
@@ -150,19 +159,11 @@ def _check_same_protocol(depth: Family, width: Family) -> None:
             )
 
 
-def _parameters(cell: CellScore) -> float:
-    return float(actor_parameters(cell.config) + critic_parameters(cell.config))
-
-
-def _training_flops(cell: CellScore) -> float:
-    return float(update_flops(cell.config)) * cell.updates
-
-
-def _compare(cost: str, unit: str, depth: Family, width: Family, measure) -> CostComparison:
-    costs = {f.axis: tuple(measure(cell) for cell in f.cells) for f in (depth, width)}
+def _compare(kind: CostKind, depth: Family, width: Family) -> CostComparison:
+    costs = {f.axis: tuple(kind.measure(cell) for cell in f.cells) for f in (depth, width)}
     overlap = _overlap(costs)
     if overlap is None:
-        return CostComparison(cost, unit, costs, None, None, None)
+        return CostComparison(kind.name, kind.unit, costs, None, None, None)
     weights: dict[tuple, float] = {}  # a cell that both families share counts once
     scores = {}
     for sign, side in ((1, depth), (-1, width)):
@@ -171,7 +172,8 @@ def _compare(cost: str, unit: str, depth: Family, width: Family, measure) -> Cos
             weights[key] = weights.get(key, 0.0) + sign * weight
             scores[key] = cell.scores
     difference = weighted_sum([weights[key] for key in scores], list(scores.values()))
-    return CostComparison(cost, unit, costs, overlap, difference, probability_above_zero(difference))
+    sure = probability_above_zero(difference)
+    return CostComparison(kind.name, kind.unit, costs, overlap, difference, sure)
 
 
 def _overlap(costs: dict[str, tuple]) -> tuple[float, float] | None:

@@ -7,7 +7,7 @@ from itertools import takewhile
 import typer
 
 from crlscale import __version__
-from crlscale.cli import bench, compare, envs, export, plan, plot, run, runs, status, sweep
+from crlscale.cli import analyze, bench, compare, envs, export, plan, plot, run, runs, status, sweep
 from crlscale.cli.console import report_error
 from crlscale.errors import CrlscaleError
 
@@ -40,6 +40,7 @@ app.add_typer(sweep.app, name="sweep")
 app.command("plan")(plan.plan)
 app.add_typer(plot.app, name="plot")
 app.add_typer(compare.app, name="compare")
+app.add_typer(analyze.app, name="analyze")
 app.command("status")(status.status)
 app.add_typer(runs.app, name="runs")
 app.command("run")(run.run)

@@ -26,3 +26,23 @@ def read_scores(folder: Path, physics: int = 1, diverged: str = "last"):
     if scores.warning:
         say(f"warning: {scores.warning}")
     return scores
+
+
+def newest_with(results: Path, axes: tuple[str, ...]) -> Path:
+    """Folder of the newest study that has all of `axes`."""
+    from crlscale.errors import CrlscaleError
+    from crlscale.study import find_study, load_study
+
+    if len(axes) < 2:
+        return find_study(results, None, *axes)
+    studies = [(load_study(path.parent), path.parent) for path in sorted(results.glob("*/study.json"))]
+    fitting = [(study.created, folder) for study, folder in studies if set(axes) <= study.axes.keys()]
+    if not fitting:
+        words = {"depth": "--depths 4,16", "width": "--widths 32,64", "batch_size": "--batches 64,256"}
+        asked = " ".join(words.get(axis, f"--axis {axis}=4,16") for axis in axes)
+        raise CrlscaleError(
+            f"{results} does not hold a study with axes {' and '.join(axes)}",
+            value=str(results),
+            remedy=f"crlscale sweep grid {asked} --preset smoke",
+        )
+    return max(fitting)[1]

@@ -18,7 +18,7 @@ def critical_depth_table(result: CriticalDepth) -> Table:
     held = "".join(f", {axis} {level}" for axis, level in result.fixed.items())
     columns = [result.axis, "IQM", "95 % interval", "seeds", "note"]
     rows = [
-        [str(cell.levels[result.axis]), *_value(cell.estimate), _seeds(cell), cell.note]
+        [str(cell.levels[result.axis]), *estimate_cells(cell.estimate), seeds_cell(cell), cell.note]
         for cell in result.cells
     ]
     return f"Time at goal on {config.env}{held}, steps of {config.episode_length}", columns, rows
@@ -92,8 +92,8 @@ def learning_curve_table(result: LearningCurves) -> Table:
         line = [str(level) for level in curve.cell.levels.values()]
         for _, share in parts:
             at = max(0, int((curve.env_steps <= share * curve.env_steps[-1]).sum()) - 1)
-            line.append(_value(curve.estimates[at])[0])
-        rows.append([*line, _seeds(curve.cell), curve.cell.note])
+            line.append(estimate_cells(curve.estimates[at])[0])
+        rows.append([*line, seeds_cell(curve.cell), curve.cell.note])
     columns = [*result.axes, *(name for name, _ in parts), "seeds", "note"]
     return f"Time at goal on {config.env} by share of env steps", columns, rows
 
@@ -118,13 +118,14 @@ def width_vs_depth_tables(result: WidthVsDepth) -> list[Table]:
     config = result.depth.cells[0].config
     columns = ["family", "level", "params", "FLOPs", "hours", "IQM", "95 % interval", "seeds"]
     rows = [
-        [family.axis, str(cell.levels[family.axis]), *_costs(result, family, i), *_value(cell.estimate),
-         _seeds(cell)]
+        [family.axis, str(cell.levels[family.axis]), *_costs(result, family, i), *estimate_cells(cell.estimate),
+         seeds_cell(cell)]
         for family in (result.depth, result.width)
         for i, cell in enumerate(family.cells)
     ]  # fmt: skip
     verdicts = [
-        [c.words, _overlap(c), *_value(c.difference, "+.1f"), c.verdict] for c in result.comparisons
+        [c.words, _overlap(c), *estimate_cells(c.difference, "+.1f"), c.verdict]
+        for c in result.comparisons
     ]
     return [
         (f"Width against depth on {config.env}, steps of {config.episode_length}", columns, rows),
@@ -166,7 +167,7 @@ def _comparison_record(comparison: CostComparison) -> dict:
     }
 
 
-def _value(found: Estimate | None, form: str = ".1f") -> list[str]:
+def estimate_cells(found: Estimate | None, form: str = ".1f") -> list[str]:
     """The value and its interval as text."""
     if found is None:
         return ["-", "no score"]
@@ -175,7 +176,7 @@ def _value(found: Estimate | None, form: str = ".1f") -> list[str]:
     return [f"{found.value:{form}}", f"{found.low:{form}} to {found.high:{form}}"]
 
 
-def _seeds(cell: CellScore) -> str:
+def seeds_cell(cell: CellScore) -> str:
     return f"{len(cell.scored)}/{len(cell.runs)}"
 
 
