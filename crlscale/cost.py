@@ -30,6 +30,9 @@ UPDATE_SECONDS = 4e-4  # what an update costs at any size
 START_SECONDS = 22.0  # imports and compilation of the first run of a shape
 COMPILES = 3  # of the step of a physics task: in the epoch, the evaluation and the fingerprint
 WARM_START_SECONDS = 10.0  # the same with compiled programs in the cache
+FILES_BYTES = 20e3  # schemas, footers, config, status and log of a run
+METRICS_ROW_BYTES, GOALS_ROW_BYTES = 300, 30
+LARGEST_MEASURED = 2048  # rows and width of a matmul; larger ones are as quick
 
 
 @dataclass(frozen=True)
@@ -89,14 +92,37 @@ def replay_bytes(config: RunConfig) -> int:
     return config.replay_rows * config.num_envs * row
 
 
-def memory_bytes(config: RunConfig, seeds: int = 1) -> float:
-    """Predicted peak memory of a program of `seeds` runs."""
+def device_bytes(config: RunConfig, seeds: int = 1) -> float:
+    """Predicted peak of what a program of `seeds` runs holds where it computes: parameters, Adam's
+    moments and gradients, activations, logits, the ring."""
     parameters = actor_parameters(config) + critic_parameters(config)
     blocks = max(config.actor_layers, config.critic_layers) / config.block_size
     activations = FLOAT * config.batch_size * config.width * (3 * blocks + 12 * config.block_size)
     pairs = 4 * FLOAT * config.batch_size**2
-    base = BASE_BYTES + (PHYSICS_BYTES if config.task.engine else 0.0)
-    return base + seeds * (5 * FLOAT * parameters + 2 * activations + pairs + replay_bytes(config))
+    return seeds * (5 * FLOAT * parameters + 2 * activations + pairs + replay_bytes(config))
+
+
+def host_bytes(config: RunConfig) -> float:
+    """Predicted peak of the process itself, when it compiles; program size does not grow with depth."""
+    return BASE_BYTES + (PHYSICS_BYTES if config.task.engine else 0.0)
+
+
+def memory_bytes(config: RunConfig, seeds: int = 1) -> float:
+    """Predicted peak memory of a program of `seeds` runs on a CPU, where host and device are one."""
+    return host_bytes(config) + device_bytes(config, seeds)
+
+
+def checkpoint_bytes(config: RunConfig) -> float:
+    """A checkpoint with the replay: parameters, Adam's moments, the ring."""
+    parameters = actor_parameters(config) + critic_parameters(config)
+    return 3 * FLOAT * parameters + replay_bytes(config)
+
+
+def record_bytes(config: RunConfig) -> float:
+    """What stays of a finished run: metrics, goals, config, status, log."""
+    cells = config.task.goal_cells or 0
+    evaluations = config.evaluations + 1
+    return FILES_BYTES + evaluations * (METRICS_ROW_BYTES + cells * GOALS_ROW_BYTES)
 
 
 def cost(config: RunConfig, seeds_per_program: int = 1) -> Cost:
@@ -111,28 +137,34 @@ def cost(config: RunConfig, seeds_per_program: int = 1) -> Cost:
     )
 
 
-def run_seconds(config: RunConfig, warm: bool = False) -> float:
+def evaluation_env_steps(config: RunConfig) -> int:
+    """Env steps of all evaluations, if no episode ends early."""
+    return (config.evaluations + 1) * config.eval_envs * config.episode_length
+
+
+def run_seconds(config: RunConfig, warm: bool = False, rate: float | None = None) -> float:
     """Predicted seconds of one run alone on one core, start and evaluations included; `warm`: a run
-    of its shape has left its compiled programs in the cache."""
-    steps = config.total_env_steps + (config.evaluations + 1) * config.eval_envs * config.episode_length
-    acting = actor_parameters(config) * 2 / _rate(config.num_envs, config.width)
+    of its shape has left its compiled programs in the cache. `rate`: matmul rate [FLOP/s], None for
+    that of this machine."""
+    steps = config.total_env_steps + evaluation_env_steps(config)
+    acting = actor_parameters(config) * 2 / (rate or _rate(config.num_envs, config.width))
     elements = config.actor_layers * config.width * 3 * ELEMENT_SECONDS
     start = START_SECONDS + COMPILES * config.task.compile_seconds
     return (
         (WARM_START_SECONDS if warm else start)
-        + config.total_updates * update_seconds(config)
+        + config.total_updates * update_seconds(config, rate)
         + steps * (config.task.step_seconds + acting + elements)
     )
 
 
-def update_seconds(config: RunConfig) -> float:
-    """Predicted seconds of one update on one core."""
+def update_seconds(config: RunConfig, rate: float | None = None) -> float:
+    """Predicted seconds of one update on one core of the given matmul rate, None for this machine's."""
     layers = 3 * (config.actor_layers + 1) + 8 * (config.critic_layers + 1)
     elements = layers * config.batch_size * config.width
     parameters = actor_parameters(config) + critic_parameters(config)
     return (
         UPDATE_SECONDS
-        + update_flops(config) / _rate(config.batch_size, config.width)
+        + update_flops(config) / (rate or _rate(config.batch_size, config.width))
         + elements * ELEMENT_SECONDS
         + config.batch_size**2 * PAIR_SECONDS
         + parameters * PARAMETER_SECONDS
@@ -145,8 +177,12 @@ def free_memory() -> float:
 
 
 # --- this machine --------------------------------------------------------------------------
-@cache
 def _rate(rows: int, width: int) -> float:
+    return _rate_of(min(rows, LARGEST_MEASURED), min(width, LARGEST_MEASURED))
+
+
+@cache
+def _rate_of(rows: int, width: int) -> float:
     """float32 matmul rate of one core for [rows, width] x [width, width], FLOP/s; measured once
     and kept beside the compiled programs."""
     path = cache_folder() / "matmul.json"

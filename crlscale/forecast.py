@@ -1,18 +1,58 @@
 """What a study will take before it runs, as plain data: the runs, their cost, and the totals."""
 
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
-from crlscale.cost import Cost, cost, run_seconds
+from crlscale.config import RunConfig
+from crlscale.cost import (
+    actor_parameters,
+    checkpoint_bytes,
+    critic_parameters,
+    device_bytes,
+    host_bytes,
+    memory_bytes,
+    record_bytes,
+    run_seconds,
+    train_flops,
+    update_flops,
+)
+from crlscale.devices import DEVICES, device_named, seconds_on
+from crlscale.fit import require_fit
 from crlscale.study import Study
 
 
 def forecast(study: Study, folder: Path, jobs: int) -> dict:
-    """The plan of `study`: `runs` and totals, `jobs` processes at once."""
-    costs = {
-        run_id: cost(config, study.execution.seeds_per_program)
-        for run_id, config in study.configs.items()
-    }
+    """The plan of `study` on this machine: `runs` and totals, `jobs` processes at once."""
     seconds = study_seconds(study, jobs)
+    return _data(study, folder, jobs, None, run_seconds, seconds)
+
+
+def forecast_on(name: str, study: Study, folder: Path, jobs: int | None) -> dict:
+    """The plan on the device `name` of the table, `jobs` of them (1 by default). A run that does not
+    fit there is a CrlscaleError that names the field that makes it so."""
+    device, jobs = device_named(name), jobs or 1
+    need = memory_bytes if device.bandwidth is None else device_bytes
+    require_fit(study, need, device.memory, f"there are on {name}")
+
+    def seconds_of(config: RunConfig) -> float:
+        return seconds_on(device, config)
+
+    seconds = [seconds_of(config) for config in study.configs.values()]
+    return _data(study, folder, jobs, name, seconds_of, max(sum(seconds) / jobs, max(seconds)))
+
+
+def _data(
+    study: Study,
+    folder: Path,
+    jobs: int,
+    device: str | None,
+    seconds_of: Callable[[RunConfig], float],
+    seconds: float,
+) -> dict:
+    runs = [_run(study, config, seconds_of(config)) for config in study.configs.values()]
+    largest = max(run["predicted_memory_bytes"] for run in runs)
+    checkpoint = max(run["checkpoint_bytes"] for run in runs)
     return {
         "study": study.name,
         "folder": str(folder),
@@ -20,27 +60,40 @@ def forecast(study: Study, folder: Path, jobs: int) -> dict:
         "axes": study.axes,
         "where": study.where,
         "equal": study.equal,
+        "device": None if device is None else {"name": device, **asdict(DEVICES[device])},
         "jobs": jobs,
+        "total_env_steps": sum(run["env_steps"] for run in runs),
+        "total_updates": sum(run["updates"] for run in runs),
+        "total_train_flops": sum(run["train_flops"] for run in runs),
+        "predicted_run_hours": sum(run["predicted_hours"] for run in runs),
         "predicted_hours": seconds / 3600,
-        "predicted_peak_memory_bytes": jobs * max(c.memory_bytes for c in costs.values()),
+        "predicted_peak_memory_bytes": jobs * largest,
+        "predicted_record_bytes": sum(run["record_bytes"] for run in runs),
+        # a new checkpoint is complete before the older one goes
+        "predicted_checkpoint_bytes": 2 * min(jobs, len(study.groups)) * checkpoint,
         "groups": study.groups,
-        "runs": [_run(study, run_id, costs[run_id]) for run_id in study.configs],
+        "runs": runs,
     }
 
 
-def _run(study: Study, run_id: str, costs: Cost) -> dict:
-    config = study.configs[run_id]
+def _run(study: Study, config: RunConfig, seconds: float) -> dict:
+    seeds = study.execution.seeds_per_program
     return {
-        "run_id": run_id,
+        "run_id": config.run_id,
         "config": config.model_dump(),
-        "actor_parameters": costs.actor_parameters,
-        "critic_parameters": costs.critic_parameters,
+        "actor_parameters": actor_parameters(config),
+        "critic_parameters": critic_parameters(config),
         "env_steps": config.total_env_steps,
         "updates": config.total_updates,
         "env_steps_per_update": config.env_steps_per_update,
-        "train_flops": costs.train_flops,
-        "predicted_hours": costs.seconds / 3600,
-        "predicted_memory_bytes": costs.memory_bytes,
+        "update_flops": update_flops(config),
+        "train_flops": train_flops(config),
+        "predicted_hours": seconds / 3600,
+        "predicted_memory_bytes": memory_bytes(config, seeds),
+        "predicted_host_memory_bytes": host_bytes(config),
+        "predicted_device_memory_bytes": device_bytes(config, seeds),
+        "record_bytes": record_bytes(config),
+        "checkpoint_bytes": checkpoint_bytes(config),
     }
 
 

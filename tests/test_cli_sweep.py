@@ -228,7 +228,10 @@ def test_newer_files_are_refused_and_stay(results, capsys):
         (("depth", "--threads", "0"), ["--threads 0"]),
         (("depth", "--seeds-per-program", "0"), ["--seeds-per-program 0"]),
         (("depth", "--jobs", "0"), ["--jobs 0", "--jobs 1"]),
-        (("depth", "--set", "width=1000000"), ["GB are free", "smaller depth, width or batch"]),
+        (
+            ("depth", "--set", "width=1000000"),
+            ["GB are free: width = 1000000 makes it so", "--set width="],
+        ),
         (("grid",), ["at least one axis", "--depths"]),
         (("grid", "--depths", "4;8"), ["--depths '4;8'"]),
         (("file", "nowhere.toml"), ["no study file nowhere.toml"]),

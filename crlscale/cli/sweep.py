@@ -10,6 +10,7 @@ import typer
 
 from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table, say
 from crlscale.cli.launch_options import launching
+from crlscale.cli.plan import Device
 from crlscale.cli.study_options import Reduced, asked_study
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Stop after the plan; wr
 
 def _common(
     dry_run: DryRun = False,
+    device: Device = None,
     results: Results = DEFAULT_RESULTS,
     json: Json = False,
 ) -> None:
@@ -180,15 +182,20 @@ def _levels(low: int, high: int, levels: str | None) -> list[int]:
     return powers_of_two(low, high) if levels is None else parse_levels("--levels", levels)
 
 
-def _run(plan: dict, asked: dict, how, *, dry_run: bool, results: Path, json: bool) -> int:
+def _run(
+    plan: dict, asked: dict, how, *, dry_run: bool, device: str | None, results: Path, json: bool
+) -> int:
     """Plan, register, run and show; returns the exit code."""
-    from crlscale.cli.plan import print_plan
-    from crlscale.forecast import forecast
-    from crlscale.launch.launchers import planned_jobs
+    from crlscale.cli.plan import plan_data, print_plan
+    from crlscale.errors import CrlscaleError
     from crlscale.study import find_planned, register_study
 
+    if device is not None and not dry_run:
+        raise CrlscaleError(
+            f"--device {device} predicts; it does not run", value=device, remedy="with --dry-run"
+        )
     study = find_planned(results, asked_study(plan, **asked))
-    data = forecast(study, results / study.name, planned_jobs(study, how))
+    data = plan_data(study, results / study.name, how, device)
     if not json:
         print_plan(study, data)
     if dry_run:

@@ -2,8 +2,8 @@
 
 
 def count(number: float) -> str:
-    """1234 -> 1,234; 1234567 -> 1.23M."""
-    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
+    """1234 -> 1,234; 1234567 -> 1.23M; up to Z for 1e21."""
+    for size, letter in ((1e21, "Z"), (1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):
         if abs(number) >= size:
             return f"{number / size:.3g}{letter}"
     return f"{number:,.0f}"
@@ -21,5 +21,7 @@ def span(seconds: float | None) -> str:
 
 
 def size(number: float) -> str:
-    """Bytes: 650 MB, 1.2 GB."""
+    """Bytes: 40 kB, 650 MB, 1.2 GB."""
+    if number < 1e6:
+        return f"{number / 1e3:.0f} kB"
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from crlscale.cost import free_memory, memory_bytes
 from crlscale.errors import CrlscaleError
+from crlscale.fit import require_fit
 from crlscale.launch.child import Child, record_death, start_child
 from crlscale.launch.contract import Job
 from crlscale.study import Study
@@ -22,17 +23,10 @@ def usable_cores() -> list[int]:
 def choose_jobs(study: Study, jobs: int | None) -> int:
     """How many processes at once: as asked, else as many as cores and free memory allow.
 
-    A program that does not fit into this machine's memory is a CrlscaleError that names it."""
-    threads, seeds = study.execution.threads, study.execution.seeds_per_program
-    needs = {run_id: memory_bytes(config, seeds) for run_id, config in study.configs.items()}
-    largest, need = max(needs.items(), key=lambda item: item[1])
-    free = free_memory()
-    if need > free:
-        raise CrlscaleError(
-            f"{largest} needs about {need / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free",
-            value=largest,
-            remedy="a smaller depth, width or batch size, --set replay_capacity=1000 or --set num_envs=64",
-        )
+    A program that does not fit into this machine's memory is a CrlscaleError that names the run and
+    the field that makes it so."""
+    threads, free = study.execution.threads, free_memory()
+    need = require_fit(study, memory_bytes, free, "are free")
     if jobs is not None and jobs < 1:
         raise CrlscaleError(f"--jobs {jobs}: at least one process", value=jobs, remedy="--jobs 1")
     return jobs or max(1, min(len(usable_cores()) // threads, int(free // need)))
