@@ -26,7 +26,7 @@ def test_critical_depth_says_its_sentence_and_its_tables(results, capsys):
     assert code == 0
     words = " ".join(out.split())
     assert "Critical depth 8 (95 % interval 8 only, bracketed)" in words and "times [" in words
-    assert "1 runs not complete" in words and "d4-w16-b32-s1" in words and ": failed" in words
+    assert "1 not complete (diverged" in words and "d4-w16-b32-s1" in words and ": failed" in words
     assert err == f"next: crlscale plot critical-depth {folder.name} --results {results}\n"
     (row,) = run_json(capsys, "analyze", "critical-depth")["rows"]
     assert row["jumps"][0]["critical_depth"] == 8

@@ -46,6 +46,7 @@ def test_stale_page_is_noticed(tmp_path):
 def test_the_verbs_of_the_readme_are_there():
     wanted = {"sweep depth", "sweep width", "sweep batch", "sweep grid", "sweep file", "status", "run"}
     wanted |= {f"analyze {question}" for question in ("batch", "actor-critic", "limits", "surface")}
+    wanted |= {f"compare {what}" for what in ("studies", "methods", "paper", "observation-size")}
     wanted |= {"envs", "plot critical-depth", "plot learning-curves", "compare width-vs-depth"}
     assert {f"crlscale {words}" for words in wanted} <= LEAVES.keys()
 

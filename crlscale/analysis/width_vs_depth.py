@@ -5,6 +5,7 @@ Two families of cells, one along depth and one along width, all else equal. Alon
 cost; the difference depth minus width is averaged over the costs that both families reach. It
 is a weighted sum of IQMs, so its interval is Welch's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -161,22 +162,32 @@ def _check_same_protocol(depth: Family, width: Family) -> None:
 
 def _compare(kind: CostKind, depth: Family, width: Family) -> CostComparison:
     costs = {f.axis: tuple(kind.measure(cell) for cell in f.cells) for f in (depth, width)}
-    overlap = _overlap(costs)
-    if overlap is None:
-        return CostComparison(kind.name, kind.unit, costs, None, None, None)
-    weights: dict[tuple, float] = {}  # a cell that both families share counts once
-    scores = {}
-    for sign, side in ((1, depth), (-1, width)):
-        for cell, weight in zip(side.cells, _weights(costs[side.axis], overlap), strict=True):
-            key = tuple(run.run_id for run in cell.runs)
-            weights[key] = weights.get(key, 0.0) + sign * weight
-            scores[key] = cell.scores
-    difference = weighted_sum([weights[key] for key in scores], list(scores.values()))
-    sure = probability_above_zero(difference)
+    overlap, difference = equal_cost(kind, depth.cells, width.cells)
+    sure = None if difference is None else probability_above_zero(difference)
     return CostComparison(kind.name, kind.unit, costs, overlap, difference, sure)
 
 
-def _overlap(costs: dict[str, tuple]) -> tuple[float, float] | None:
+def equal_cost(
+    kind: CostKind, first: Sequence[CellScore], second: Sequence[CellScore]
+) -> tuple[tuple[float, float] | None, Estimate | None]:
+    """The range of costs that two families of cells both reach, and first minus second [steps] on
+    average over it, in log cost; (None, None) where they do not overlap. A cell of both counts once."""
+    sides = {1: first, -1: second}
+    costs = {sign: tuple(kind.measure(cell) for cell in cells) for sign, cells in sides.items()}
+    overlap = _overlap(costs)
+    if overlap is None:
+        return None, None
+    weights: dict[tuple, float] = {}
+    scores = {}
+    for sign, cells in sides.items():
+        for cell, weight in zip(cells, _weights(costs[sign], overlap), strict=True):
+            key = tuple(run.run_id for run in cell.runs)
+            weights[key] = weights.get(key, 0.0) + sign * weight
+            scores[key] = cell.scores
+    return overlap, weighted_sum([weights[key] for key in scores], list(scores.values()))
+
+
+def _overlap(costs: dict[int, tuple]) -> tuple[float, float] | None:
     known = [[cost for cost in of_axis if cost is not None] for of_axis in costs.values()]
     if not all(known):
         return None

@@ -1,12 +1,12 @@
 """`crlscale analyze`: one question to a stored study -> its answer in a sentence, tables, JSON."""
 
-import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table, say
+from crlscale.cli.answers import answer, say_next
+from crlscale.cli.console import DEFAULT_RESULTS, Json, Results
 from crlscale.cli.scores import Diverged, Physics, newest_with, read_scores
 
 app = typer.Typer(
@@ -40,8 +40,8 @@ def critical_depth(
 
     folder, scores = _read(results, study, ("depth",), physics, diverged)
     found = critical_depths(scores, np.random.default_rng(0))
-    _answer(scores, found, lambda result: [critical_depth_table(result)], json, critical_depth_record)
-    _next(f"crlscale plot critical-depth {folder.name}", results, json)
+    answer(scores, found, lambda result: [critical_depth_table(result)], json, critical_depth_record)
+    say_next(f"crlscale plot critical-depth {folder.name}", results, json)
 
 
 @app.command("batch", epilog="Example: crlscale analyze batch --margin 2")
@@ -60,8 +60,8 @@ def batch(
     from crlscale.report.scaling import batch_tables
 
     folder, scores = _read(results, study, ("depth", "batch_size"), physics, diverged)
-    _answer(scores, batch_by_depth(scores, np.random.default_rng(0), margin), batch_tables, json)
-    _next(f"crlscale analyze surface {folder.name}", results, json)
+    answer(scores, batch_by_depth(scores, np.random.default_rng(0), margin), batch_tables, json)
+    say_next(f"crlscale analyze surface {folder.name}", results, json)
 
 
 @app.command("actor-critic", epilog="Example: crlscale analyze actor-critic --json")
@@ -81,8 +81,8 @@ def actor_critic(
 
     folder, scores = _read(results, study, analysis.AXES, physics, diverged)
     found = analysis.actor_critic(scores, np.random.default_rng(0), margin)
-    _answer(scores, found, actor_critic_tables, json)
-    _next(f"crlscale analyze limits {folder.name}", results, json)
+    answer(scores, found, actor_critic_tables, json)
+    say_next(f"crlscale analyze limits {folder.name}", results, json)
 
 
 @app.command("limits", epilog="Example: crlscale analyze limits --margin 1")
@@ -106,8 +106,8 @@ def limits(
 
     folder, scores = _read(results, study, (axis or "depth",), physics, diverged)
     found = analysis.limits(scores, np.random.default_rng(0), margin, axis)
-    _answer(scores, found, limits_tables, json)
-    _next(f"crlscale plot learning-curves {folder.name}", results, json)
+    answer(scores, found, limits_tables, json)
+    say_next(f"crlscale plot learning-curves {folder.name}", results, json)
 
 
 @app.command("surface", epilog="Example: crlscale analyze surface my-grid")
@@ -126,8 +126,33 @@ def surface(
 
     axes = ("depth", "width") if study is None else ()
     folder, scores = _read(results, study, axes, physics, diverged)
-    _answer(scores, surfaces(scores, np.random.default_rng(0)), surface_tables, json)
-    _next(f"crlscale analyze limits {folder.name}", results, json)
+    answer(scores, surfaces(scores, np.random.default_rng(0)), surface_tables, json)
+    say_next(f"crlscale analyze limits {folder.name}", results, json)
+
+
+@app.command("learning-curves", epilog="Example: crlscale analyze learning-curves --threshold 10")
+def learning_curves(
+    study: StudyName = None,
+    results: Results = DEFAULT_RESULTS,
+    threshold: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--threshold", help="Score to reach [steps]; again for more. Default: shares of the best."
+        ),
+    ] = None,
+    physics: Physics = 1,
+    diverged: Diverged = "last",
+    json: Json = False,
+) -> None:
+    """Area under each curve, env steps to thresholds, and runs that collapsed late."""
+    from crlscale.analysis.curve_summary import summarise
+    from crlscale.analysis.learning_curves import load_learning_curves
+    from crlscale.report.scaling import curves_tables
+
+    folder, scores = _read(results, study, (), physics, diverged)
+    found = summarise(load_learning_curves(folder, scores), tuple(threshold or ()))
+    answer(scores, [found], curves_tables, json)
+    say_next(f"crlscale plot learning-curves {folder.name}", results, json)
 
 
 def _read(results: Path, study: str | None, axes: tuple[str, ...], physics: int, diverged: str):
@@ -136,30 +161,3 @@ def _read(results: Path, study: str | None, axes: tuple[str, ...], physics: int,
 
     folder = find_study(results, study) if study else newest_with(results, axes)
     return folder, read_scores(folder, physics, diverged)
-
-
-def _answer(scores, found: list, tables, json: bool, to_record=None) -> None:
-    """Print each result: as one object, or its tables, its sentence, and the runs that did not end well."""
-    from crlscale.report.records import record
-    from crlscale.score import DIVERGED_RULES
-
-    if json:
-        rows = [(to_record or record)(result) for result in found]
-        listed = [{"run_id": run_id, "status": status} for run_id, status in scores.listed]
-        emit_json(
-            {"study": scores.study.name, "rows": rows, "diverged": scores.diverged, "listed": listed}
-        )
-        return
-    for result in found:
-        for table in tables(result):
-            print_table(*table)
-        print(textwrap.fill(result.sentence, 80))
-    if scores.listed:
-        print(f"{len(scores.listed)} runs not complete ({DIVERGED_RULES[scores.diverged]}):")
-        for run_id, status in scores.listed:
-            print(f"  {run_id}: {status}")
-
-
-def _next(command: str, results: Path, json: bool) -> None:
-    if not json:
-        say(f"next: {command}" + ("" if results == DEFAULT_RESULTS else f" --results {results}"))

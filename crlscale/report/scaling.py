@@ -2,6 +2,7 @@
 
 from crlscale.analysis.actor_critic import ActorCritic
 from crlscale.analysis.batch import BatchByDepth
+from crlscale.analysis.curve_summary import CurveSummaries, Threshold
 from crlscale.analysis.frontier import Front
 from crlscale.analysis.limits import Limits
 from crlscale.analysis.surface import Surface
@@ -95,6 +96,26 @@ def surface_tables(result: Surface) -> list[Table]:
     ]  # fmt: skip
     columns = ["axis", "steps a doubling", "95 % interval", "FLOPs x", "a doubling of FLOPs", "note"]
     return [*tables, ("From the best cell", columns, rows)]
+
+
+def curves_tables(result: CurveSummaries) -> list[Table]:
+    """One line a cell: the area under its curve and the env steps to each threshold."""
+    goals = [found.score for found in result.cells[0].thresholds]
+    rows = []
+    for found in result.cells:
+        reached = [_reached(threshold) for threshold in found.thresholds]
+        levels = [str(level) for level in found.cell.levels.values()]
+        rows.append([*levels, *estimate_cells(found.area), *reached, str(len(found.collapses))])
+    columns = [*(SHORT.get(axis, axis) for axis in result.axes), "area", "95 % interval"]
+    columns += [*(f"to {goal:.1f}" for goal in goals), "collapsed"]
+    env = result.cells[0].cell.config.env
+    return [(f"Learning on {env}: mean score over training, env steps to a score", columns, rows)]
+
+
+def _reached(found: Threshold) -> str:
+    """Median env steps, and how many runs reached it if not all did."""
+    text = "-" if found.median is None else short_number(found.median)
+    return text if found.reached == found.runs else f"{text} ({found.reached}/{found.runs})"
 
 
 def front_table(found: Front) -> Table:

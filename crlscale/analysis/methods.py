@@ -1,0 +1,178 @@
+"""Which level of an axis (the method, say) is best for the same env steps, updates, FLOPs or hours?
+
+The budget is the largest that every run reaches. A run's score at it is the mean of its last
+min(5, n) evaluations within it, so a cheap method is judged where a dear one has arrived."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from crlscale.analysis.costs import PARAMETERS
+from crlscale.analysis.two_studies import StudiesCompared, compare_pairs
+from crlscale.analysis.width_vs_depth import equal_cost
+from crlscale.cost import update_flops
+from crlscale.errors import CrlscaleError
+from crlscale.score import LAST_EVALUATIONS, CellScore, StudyScores
+from crlscale.stats import Estimate, estimate
+
+BUDGETS = {
+    "env_steps": "env steps",
+    "gradient_steps": "updates",
+    "training_flops": "FLOPs of the updates",
+    "hours": "hours of training",
+}
+
+
+@dataclass(frozen=True)
+class AtBudget:
+    """The other levels of the axis against the first one, at `budget` of `kind`; a level whose runs have
+    no evaluation within the budget is left out, and named in `too_dear`."""
+
+    kind: str
+    unit: str
+    budget: float
+    compared: tuple[StudiesCompared, ...]
+    too_dear: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AtParameters:
+    """A level minus the first one [steps], interpolated over the parameters that both reach (None where
+    they do not overlap), along the only other axis of the study."""
+
+    level: str
+    overlap: tuple[float, float] | None
+    difference: Estimate | None
+
+
+@dataclass(frozen=True)
+class MethodsCompared:
+    """The levels of `axis` at equal budgets, and at equal parameters where a second axis changes them."""
+
+    study: str
+    axis: str
+    levels: tuple
+    budgets: tuple[AtBudget, ...]
+    parameters: tuple[AtParameters, ...]
+
+    @property
+    def sentence(self) -> str:
+        parts = []
+        for level in self.levels[1:]:
+            words = []
+            for at in self.budgets:
+                found = next((c.difference for c in at.compared if c.first == str(level)), None)
+                what = "nothing measured yet" if found is None else _steps(found)
+                words.append(f"{what} at equal {at.unit}")
+            words += [
+                f"{_steps(p.difference)} at equal parameters"
+                for p in self.parameters
+                if p.level == str(level) and p.difference is not None
+            ]
+            parts.append(f"{level} minus {self.levels[0]}: " + ", ".join(words))
+        return "; ".join(parts) + "."
+
+
+def compare_methods(scores: StudyScores, metrics, axis: str = "agent") -> MethodsCompared:
+    """Compare the levels of `axis` over the cells of the other axes that all of them have; `metrics` is the
+    frame of `store.read_metrics`."""
+    scores.require_finished()
+    levels = tuple(scores.study.axes.get(axis, ()))
+    if len(levels) < 2:
+        raise CrlscaleError(
+            f"study {scores.study.name!r} has no {axis} axis with two levels"
+            f" (it has {', '.join(scores.study.axes)})",
+            value=scores.study.name,
+            remedy=f"crlscale compare methods {scores.study.name} --axis {next(iter(scores.study.axes))}",
+        )
+    rows = dict(iter(metrics.groupby("run_id", sort=False)))
+    sides: dict = {level: {} for level in levels}
+    for cell in scores.finished:
+        key = tuple((k, v) for k, v in cell.levels.items() if k != axis)
+        sides[cell.levels[axis]][key] = cell
+    shared = [key for key in sides[levels[0]] if all(key in sides[level] for level in levels)]
+    if not shared:
+        raise CrlscaleError(
+            f"the levels of {axis} share no cell with a score",
+            value=scores.study.name,
+            remedy=f"crlscale status {scores.study.name}",
+        )
+    budgets = []
+    for kind, unit in BUDGETS.items():
+        found = _at_budget(kind, unit, sides, levels, shared, rows, scores.listed)
+        if found is not None:
+            budgets.append(found)
+    others = [other for other in scores.study.axes if other != axis]
+    parameters = ()
+    if len(others) == 1 and others[0] != "batch_size":
+        parameters = tuple(_at_parameters(sides, levels[0], level) for level in levels[1:])
+    return MethodsCompared(scores.study.name, axis, levels, tuple(budgets), parameters)
+
+
+def _at_budget(kind, unit, sides, levels, shared, rows, listed) -> AtBudget | None:
+    cells = [sides[level][key] for level in levels for key in shared]
+    spent = {
+        run.run_id: _spent(kind, cell, rows[run.run_id])
+        for cell in cells
+        for run in cell.scored
+        if run.run_id in rows
+    }
+    ends = [costs[-1] for costs in spent.values()]
+    if not ends or not np.isfinite(ends).all() or min(ends) <= 0:
+        return None
+    budget = float(min(ends))
+    moved = {id(cell): _scored_within(cell, budget, spent, rows) for cell in cells}
+    compared, too_dear = [], []
+    for level in levels[1:]:
+        pairs = [
+            (dict(key), moved[id(sides[level][key])], moved[id(sides[levels[0]][key])])
+            for key in shared
+        ]
+        pairs = [pair for pair in pairs if len(pair[1].scores) and len(pair[2].scores)]
+        if pairs:
+            compared.append(compare_pairs(str(level), str(levels[0]), pairs, {}, listed))
+        else:
+            too_dear.append(str(level))
+    return AtBudget(kind, unit, budget, tuple(compared), tuple(too_dear))
+
+
+def _spent(kind: str, cell: CellScore, frame) -> np.ndarray:
+    """What a run had spent at each of its evaluations."""
+    frame = frame.sort_values("evaluation")
+    if kind == "hours":
+        return (frame["train_seconds"] / frame["program_runs"] / 3600).to_numpy(dtype=float)
+    if kind == "training_flops":
+        return frame["gradient_steps"].to_numpy(dtype=float) * update_flops(cell.config)
+    return frame[kind].to_numpy(dtype=float)
+
+
+def _scored_within(cell: CellScore, budget: float, spent: dict, rows: dict) -> CellScore:
+    """The cell with the scores that its runs had within `budget`."""
+    runs = []
+    for run in cell.runs:
+        score = run.score
+        if score is not None and run.run_id in spent:
+            frame = rows[run.run_id].sort_values("evaluation")
+            values = frame[f"time_at_goal_{cell.config.goal_set}"].to_numpy(
+                dtype=float, na_value=np.nan
+            )
+            within = (spent[run.run_id] <= budget * (1 + 1e-9)) & np.isfinite(values)
+            within &= frame["evaluation"].to_numpy() >= 1
+            values = values[within][-LAST_EVALUATIONS:]
+            score = float(values.mean()) if len(values) else None
+        runs.append(replace(run, score=score))
+    scores = [run.score for run in runs if run.score is not None]
+    found = estimate(scores, bounds=(0, cell.config.episode_length)) if scores else None
+    return CellScore(cell.levels, cell.config, tuple(runs), found)
+
+
+def _at_parameters(sides: dict, reference, level) -> AtParameters:
+    overlap, difference = equal_cost(
+        PARAMETERS, list(sides[level].values()), list(sides[reference].values())
+    )
+    return AtParameters(str(level), overlap, difference)
+
+
+def _steps(found: Estimate) -> str:
+    text = f"{found.value:+.1f} steps"
+    return text if found.low is None else f"{text} [{found.low:+.1f}, {found.high:+.1f}]"
