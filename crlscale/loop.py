@@ -23,6 +23,7 @@ from crlscale.record import RunRecord
 from crlscale.stop import StopRequest
 from crlscale.store import read_run_goals, read_run_metrics, write_goals, write_metrics
 from crlscale.study import Study
+from crlscale.trackers import Trackers
 from crlscale.train import NEVER, Tally, TrainState
 
 CHUNK_SECONDS = 2.0  # between two looks at the signals and two writes of the progress
@@ -46,9 +47,10 @@ class ProgramLoop:
         records: list[RunRecord],
         stop: StopRequest,
         compiled: Callable[[RunConfig, int], Programs],
+        trackers: Trackers,
     ):
         self.study, self.run_ids, self.records, self.stop = study, run_ids, records, stop
-        self.compiled = compiled
+        self.compiled, self.trackers = compiled, trackers
         self.folders = [Path(folder) / "runs" / run_id for run_id in run_ids]
         self.configs = [study.configs[run_id] for run_id in run_ids]
         self.config = self.configs[0]
@@ -245,6 +247,7 @@ class ProgramLoop:
             write_goals(self.folders[index], self.goals[index], meta)
         score = row.get(f"time_at_goal_{config.goal_set}")
         self.records[index].update(env_steps=row["env_steps"], time_at_goal=score)
+        self.trackers.log(self.run_ids[index], row)
 
 
 class At(NamedTuple):

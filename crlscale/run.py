@@ -17,6 +17,7 @@ from crlscale.record import FINISHED, Heartbeat, RunRecord, read_status
 from crlscale.stop import StopRequest
 from crlscale.store import write_json
 from crlscale.study import Study, load_study
+from crlscale.trackers import CLOSE_SECONDS, STOPPED_SECONDS, Trackers
 
 EXIT_FAILED, EXIT_REFUSED = 1, 2
 
@@ -85,9 +86,10 @@ class _Process:
             _tell_finished(run_ids)
             return 0
         records: list[RunRecord] = []
+        trackers = Trackers(self.study, self.folder)
         try:
             self._begin(todo, records)
-            return self._train(todo, records)
+            return self._train(todo, records, trackers)
         except KeyboardInterrupt:
             return self._stopped(records)
         except CrlscaleError as error:
@@ -102,6 +104,7 @@ class _Process:
         finally:
             for run_id in todo:
                 release(folders[run_id])
+            trackers.close(CLOSE_SECONDS if self.stop.wanted is None else STOPPED_SECONDS)
 
     def _begin(self, todo: list[str], records: list[RunRecord]) -> None:
         for run_id in todo:
@@ -112,7 +115,7 @@ class _Process:
             records.append(RunRecord(run_folder, run_id, env_steps=0, gradient_steps=0, **totals))
             records[-1].begin()
 
-    def _train(self, todo: list[str], records: list[RunRecord]) -> int:
+    def _train(self, todo: list[str], records: list[RunRecord], trackers: Trackers) -> int:
         with Heartbeat(records, self.launcher, self.stop.orphaned):
             if self.compile is None:
                 device.prepare(self.study.execution.threads)
@@ -121,7 +124,9 @@ class _Process:
                 self.compile = CompileOnce()
             from crlscale.loop import ProgramLoop, Stopped
 
-            loop = ProgramLoop(self.study, self.folder, todo, records, self.stop, self.compile)
+            loop = ProgramLoop(
+                self.study, self.folder, todo, records, self.stop, self.compile, trackers
+            )
             try:
                 loop.run()
             except Stopped:

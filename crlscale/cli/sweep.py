@@ -20,10 +20,14 @@ app = typer.Typer(
 )
 
 Levels = Annotated[str | None, typer.Option(help="Other levels, as 4,8,12.")]
+Tracker = Annotated[
+    list[str], typer.Option(help="tensorboard, wandb or trackio as well; repeatable. Default: none.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Stop after the plan; write nothing.")]
 
 
 def _common(
+    tracker: Tracker = [],  # noqa: B006 (typer copies it)
     dry_run: DryRun = False,
     device: Device = None,
     results: Results = DEFAULT_RESULTS,
@@ -183,13 +187,23 @@ def _levels(low: int, high: int, levels: str | None) -> list[int]:
 
 
 def _run(
-    plan: dict, asked: dict, how, *, dry_run: bool, device: str | None, results: Path, json: bool
+    plan: dict,
+    asked: dict,
+    how,
+    *,
+    tracker: list[str],
+    dry_run: bool,
+    device: str | None,
+    results: Path,
+    json: bool,
 ) -> int:
     """Plan, register, run and show; returns the exit code."""
     from crlscale.cli.plan import plan_data, print_plan
     from crlscale.errors import CrlscaleError
     from crlscale.study import find_planned, register_study
+    from crlscale.trackers import choose_trackers
 
+    choose_trackers(tracker)
     if device is not None and not dry_run:
         raise CrlscaleError(
             f"--device {device} predicts; it does not run", value=device, remedy="with --dry-run"
