@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from reading_cli import run, run_json
 from real_runs import crlscale, read_only, snapshot
 from simulated import flat, write_study
@@ -113,6 +115,82 @@ def test_file_gives_the_study_of_the_line_that_says_the_same(results, capsys, tm
     assert overridden == plan(
         capsys, "depth", "--levels", "4,8", "--seeds", "3", *SMOKE, "--set", "width=24"
     )
+
+
+GRIDS = st.fixed_dictionaries(
+    {
+        "axes": st.fixed_dictionaries(
+            {},
+            optional={
+                "width": st.lists(st.integers(1, 99), min_size=1, max_size=3, unique=True),
+                "env": st.just(["chain_4", "chain_5"]),
+                "discount": st.lists(st.sampled_from([0.5, 0.9, None]), min_size=1, unique=True),
+                "precision": st.just(["float32", "mixed"]),
+                "goal_in_state": st.just([False, True]),
+            },
+        ),
+        "cells": st.just([{"depth": 4, "batch_size": 32}, {"depth": 8, "batch_size": 16}]),
+        "when": st.just([]) | st.just([{"where": "depth == 8", "set": {"env_steps": 1600}}]),
+        "where": st.just([]) | st.just(["depth <= width", "width != 20"]),
+        "set": st.fixed_dictionaries({}, optional={"representation_size": st.integers(1, 9)}),
+        "seeds": st.integers(1, 3),
+    }
+)
+
+
+def as_toml(value) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {as_toml(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(as_toml, value)) + "]"
+    return json.dumps("null" if value is None else value)
+
+
+def as_line(grid: dict) -> list[str]:
+    def pairs(settings):
+        return ",".join(f"{key}={word(value)}" for key, value in settings.items())
+
+    def word(value):
+        return "null" if value is None else value if isinstance(value, str) else json.dumps(value)
+
+    line = [f"--axis={key}={','.join(map(word, levels))}" for key, levels in grid["axes"].items()]
+    line += [f"--cell={pairs(cell)}" for cell in grid["cells"]]
+    line += [f"--when={rule['where']} => {pairs(rule['set'])}" for rule in grid["when"]]
+    line += [f"--where={condition}" for condition in grid["where"]]
+    line += [f"--set={pairs({key: value})}" for key, value in grid["set"].items()]
+    return ["grid", *line, f"--seeds={grid['seeds']}", "--preset=smoke"]
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(GRIDS)
+def test_line_and_file_are_the_same_study(results, capsys, tmp_path, grid):
+    path = tmp_path / "grid.toml"
+    path.write_text("preset = 'smoke'\n" + "".join(f"{k} = {as_toml(v)}\n" for k, v in grid.items()))
+    on_device = ("--device", "cpu")  # measures nothing here
+    from_line = run(capsys, "sweep", *as_line(grid), "--dry-run", "--json", *on_device)
+    from_file = run(capsys, "sweep", "file", str(path), "--dry-run", "--json", *on_device)
+    assert from_line[:2] == from_file[:2]
+    if from_line[0] == 0:
+        assert json.loads(from_line[1])["runs"]
+    else:  # a filter that leaves nothing
+        assert "no cell is left" in from_line[2] and "no cell is left" in from_file[2]
+
+
+def test_actor_critic_is_the_product_of_two_depths(results, capsys):
+    line = ("--actor-depths", "4,8", "--critic-depths", "2,8", "--where", "critic_depth <= actor_depth")
+    data = plan(capsys, "actor-critic", *line, "--seeds", "1", *SMOKE)
+    pairs = [(run["config"]["actor_depth"], run["config"]["critic_depth"]) for run in data["runs"]]
+    assert pairs == [(4, 2), (8, 2), (8, 8)]
+
+
+def test_a_setting_by_hand_wins_over_the_rules_of_a_file(results, capsys, tmp_path):
+    path = tmp_path / "mine.toml"
+    rule = '[[when]]\nwhere = "depth == 8"\nset = { env_steps = 1600, discount = 0.5 }\n'
+    path.write_text(f'preset = "smoke"\nseeds = 1\n[axes]\ndepth = [4, 8]\n{rule}')
+    data = plan(capsys, "file", str(path), "--set", "env_steps=3200")
+    configs = [run["config"] for run in data["runs"]]
+    assert [config["env_steps"] for config in configs] == [3200, 3200]
+    assert configs[1]["discount"] == 0.5
 
 
 def test_written_depth_study_is_the_line_in_its_comment(results, capsys):
@@ -228,6 +306,17 @@ def test_newer_files_are_refused_and_stay(results, capsys):
         (("depth", "--threads", "0"), ["--threads 0"]),
         (("depth", "--seeds-per-program", "0"), ["--seeds-per-program 0"]),
         (("depth", "--jobs", "0"), ["--jobs 0", "--jobs 1"]),
+        (("depth", "--jobs", "all"), ["--jobs 'all' is neither auto", "--jobs auto"]),
+        (("depth", "--where", "depth >"), ["condition 'depth >' cannot be read"]),
+        (("depth", "--where", "depth > 99"), ["no cell is left by 'depth > 99'"]),
+        (("grid", "--axis", "widht=4"), ["near keys: width"]),
+        (("grid", "--axis", "width"), ["has no '='", "--axis depth=4,8"]),
+        (("grid", "--axis", "width=4", "--axis", "width=8"), ["--axis width is given twice"]),
+        (("grid", "--axis", "depth=4", "--depths", "4"), ["are the same axis"]),
+        (("grid", "--cell", "width"), ["--cell 'width' has no '='"]),
+        (("grid", "--depths", "4", "--when", "depth == 4"), ["has no '=>'"]),
+        (("grid", "--depths", "4", "--when", "depth == 8 => width=4"), ["holds for no cell"]),
+        (("grid", "--depths", "4", "--equal", "size"), ["legal: parameters, update_flops"]),
         (
             ("depth", "--set", "width=1000000"),
             ["GB are free: width = 1000000 makes it so", "--set width="],

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +13,17 @@ import pytest
 
 from crlscale.cost import (
     actor_parameters,
+    checkpoint_bytes,
     cost,
     critic_parameters,
+    device_bytes,
+    evaluation_env_steps,
     free_memory,
+    host_bytes,
     memory_bytes,
+    record_bytes,
     replay_bytes,
+    run_seconds,
     train_flops,
     update_flops,
     update_seconds,
@@ -148,6 +155,44 @@ def test_memory_holds_what_a_program_holds():
     assert one > held
     assert three - one >= 2 * held
     assert cost(config, 3).memory_bytes == three
+
+
+def test_host_and_device_share_a_cpu():
+    config = config_of(depth=16)
+    assert memory_bytes(config, 2) == host_bytes(config) + device_bytes(config, 2)
+    assert host_bytes(config_of(env="ant")) > host_bytes(config)
+    assert host_bytes(config_of(depth=1024)) == host_bytes(config)  # program size is constant in depth
+
+
+def test_checkpoint_holds_parameters_moments_and_the_ring():
+    config = config_of(depth=16, width=64)
+    agent = shapes(config).agent
+    held = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(agent))
+    assert checkpoint_bytes(config) == pytest.approx(held + replay_bytes(config), rel=0.01)
+
+
+def test_what_stays_of_a_run_is_about_what_a_run_of_the_committed_study_left():
+    folder = Path(__file__).parent.parent / "results" / "depth-chain_8-laptop-a7232c2a"
+    config = make_config({**preset_settings("laptop"), "depth": 4})
+    left = [
+        sum(path.stat().st_size for path in run.iterdir()) for run in folder.glob("runs/chain_8-d4-*")
+    ]
+    assert len(left) == 5
+    assert max(left) < record_bytes(config) < 5 * min(left)  # but for the log, which is not committed
+
+
+def test_env_steps_of_evaluations_by_hand():
+    """Row 0 and two more, 16 episodes of 50 steps each."""
+    config = config_of()
+    assert evaluation_env_steps(config) == (2 + 1) * 16 * config.episode_length
+
+
+def test_a_rate_that_is_given_is_used():
+    config = config_of(width=256, batch_size=512, depth=16)
+    slow, fast = run_seconds(config, rate=1e9), run_seconds(config, rate=1e12)
+    flops = config.total_updates * update_flops(config)
+    assert slow - fast == pytest.approx(flops * (1e-9 - 1e-12), rel=0.2)
+    assert run_seconds(config, warm=True, rate=1e9) < slow
 
 
 @pytest.mark.parametrize("preset", PRESETS)

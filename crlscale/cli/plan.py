@@ -15,7 +15,7 @@ Device = Annotated[
     str | None,
     typer.Option(help="Predict for a100, h100, rtx-4090 or cpu; default: this machine."),
 ]
-SHORT = {"batch_size": "batch"}
+SHORT = {"batch_size": "batch", "actor_depth": "actor", "critic_depth": "critic"}
 SAID_ONCE = {
     "params": "{} parameters",
     "FLOPs": "{} FLOPs",
