@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.95
 INTERVAL_METHOD = "t interval of the IQM, n - 1 degrees of freedom"
@@ -203,10 +203,10 @@ def ratio(above: Sequence[float], below: Sequence[float], cells: Sequence[Sequen
 
 
 def probability_of_improvement(ours: Sequence[float], theirs: Sequence[float]) -> Estimate:
-    """P(a seed of `ours` scores above one of `theirs`), ties half, with Newcombe's 95 % interval.
+    """P(a seed of `ours` scores above one of `theirs`), ties half, with a 95 % interval.
 
-    Method 5 of Newcombe (2006, Statistics in Medicine 25:559): it stays within 0 and 1 and has a
-    width also where the seeds do not overlap."""
+    Method 5 of Newcombe (2006, Statistics in Medicine 25:559) with Student's quantile for the normal one:
+    it stays within 0 and 1 and has a width also where the seeds do not overlap."""
     ours, theirs = np.asarray(ours, dtype=float), np.asarray(theirs, dtype=float)
     gaps = ours[:, None] - theirs[None]
     value = float(np.mean(gaps > 0) + np.mean(gaps == 0) / 2)
@@ -214,7 +214,7 @@ def probability_of_improvement(ours: Sequence[float], theirs: Sequence[float]) -
     if n < 2:
         return Estimate(value, None, None, n, no_interval="one seed")
     shares = np.linspace(0.0, 1.0, 2001)
-    inside = np.abs(shares - value) <= ndtri((1 + CONFIDENCE) / 2) * np.sqrt(
+    inside = np.abs(shares - value) <= t_quantile(len(ours) + len(theirs) - 2) * np.sqrt(
         _improvement_variance(shares, len(ours), len(theirs))
     )
     held = shares[inside | (np.abs(shares - value) <= 0.00025)]

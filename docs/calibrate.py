@@ -14,10 +14,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import calibrate_grids
 import calibrate_parts
 import numpy as np
 
 FOLDER = Path(__file__).parent
+PARTS = calibrate_parts.PARTS | calibrate_grids.PARTS
 
 
 def simulate(part: str, cells: dict, studies: int, out: Path) -> dict:
@@ -39,7 +41,7 @@ def write_tables(out: Path) -> list[str]:
     """Puts each finished table into docs/method.md; returns the parts that are not finished."""
     page = FOLDER / "method.md"
     text, missing = page.read_text(), []
-    for part, (cells, table) in calibrate_parts.PARTS.items():
+    for part, (cells, table) in PARTS.items():
         path = out / f"{part}.json"
         known = json.loads(path.read_text()) if path.exists() else {}
         if not cells.keys() <= known.keys():
@@ -54,7 +56,7 @@ def write_tables(out: Path) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(calibrate_parts.PARTS))
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--studies", type=int, default=2000, help="simulated studies of each cell")
     parser.add_argument("--out", type=Path, default=FOLDER / "calibration", help="measured shares")
     parser.add_argument("--write", action="store_true", help="write the tables, simulate nothing")
@@ -64,8 +66,8 @@ def main() -> int:
         missing = write_tables(options.out)
         print(f"not finished: {', '.join(missing) or 'nothing'}", file=sys.stderr)
         return 1 if missing else 0
-    for part in options.parts or calibrate_parts.PARTS:
-        simulate(part, calibrate_parts.PARTS[part][0], options.studies, options.out)
+    for part in options.parts or PARTS:
+        simulate(part, PARTS[part][0], options.studies, options.out)
     return 0
 
 

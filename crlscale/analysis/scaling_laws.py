@@ -106,15 +106,17 @@ def _fit(name: str, levels: np.ndarray, cells: list, top: float, rng) -> Law:
     )
 
 
-def predict(name: str, levels, cells: list, ahead: list[int], top: float, rng) -> list[Prediction]:
+def predict(
+    name: str, levels, cells: list, ahead: list[int], top: float, rng, draws: int = DRAWS
+) -> list[Prediction]:
     """The law refitted to bootstrap samples of the seeds, with the noise of a new cell on top."""
     seeds = np.array([len(cell) for cell in cells], dtype=float)
     means = np.array([cell.mean() for cell in cells])
-    drawn = np.vstack([means, resample_means(cells, DRAWS, rng)])
+    drawn = np.vstack([means, resample_means(cells, draws, rng)])
     constant, factor, member, _ = regress(name, np.asarray(levels, float), seeds, drawn)
     spare = max(1.0, seeds.sum() - len(cells))
     spread = np.sqrt(sum(((cell - cell.mean()) ** 2).sum() for cell in cells) / spare)
-    noise = rng.standard_t(spare, DRAWS) * spread / np.sqrt(np.median(seeds))
+    noise = rng.standard_t(spare, draws) * spread / np.sqrt(np.median(seeds))
     found = []
     for level in ahead:
         values = constant + factor * _shapes(name, np.array([float(level)]))[member, 0]
