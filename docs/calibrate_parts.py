@@ -8,7 +8,7 @@ import numpy as np
 from crlscale import stats
 from crlscale.analysis.find_step import find_step
 
-DRAWS = 400  # permutations and bootstrap samples of each simulated study; the commands use 2,000
+DRAWS = 200  # permutations and bootstrap samples of each simulated study; the commands use 2,000
 STEP_SHAPES = ("step", "sigmoid", "2 steps", "3 steps")
 NOISES = {
     "normal": lambda rng, size: rng.normal(0, 1, size),

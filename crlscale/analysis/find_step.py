@@ -13,6 +13,9 @@ from crlscale.stats import CONFIDENCE, resample_means, weighted_sum
 from crlscale.stats import p_value as two_sided_p
 
 SIGNIFICANCE = 0.05
+GRADUAL = (
+    0.04  # for a step against a line: permuted residuals see a step in a little more than they say
+)
 LACK_OF_FIT = 0.01
 DRAWS = 2000
 
@@ -83,7 +86,7 @@ def _pick(families, scores, bests, criteria, rng, draws) -> tuple[Fit, float | N
     p_gradual = permuted_residuals(
         families, scores, bests["linear"].fitted, ["linear"], kinds, rng, draws
     )
-    if p_gradual > SIGNIFICANCE:
+    if p_gradual > GRADUAL:
         return bests["linear"], p_gradual
     while winner in STEPS:  # several steps must be more than noise makes of what is simpler
         simpler = kinds[: kinds.index(winner)]

@@ -79,32 +79,32 @@ class Families:
         return [slice(*pair) for pair in itertools.pairwise(ends)]
 
     @cached_property
-    def _plateau_averages(self) -> dict[str, np.ndarray]:
-        """Shape -> the weights of orthonormal plateaus, [members, plateaus, L]."""
-        weights = {}
+    def _averages(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Shape of several steps -> what makes means of its plateaus of means of levels [members,
+        plateaus, L], and the scores on each plateau [members, plateaus]."""
+        found = {}
         for shape, splits in self.splits.items():
-            stack = np.zeros((len(splits), splits.shape[1] + 1, len(self.x)))
+            weights = np.zeros((len(splits), splits.shape[1] + 1, len(self.x)))
             for member in range(len(splits)):
                 for index, part in enumerate(self.plateaus(shape, member)):
-                    stack[member, index, part] = self.seeds[part] / np.sqrt(self.seeds[part].sum())
-            weights[shape] = stack
-        return weights
+                    weights[member, index, part] = self.seeds[part]
+            sizes = weights.sum(axis=-1)
+            found[shape] = weights / sizes[..., None], sizes
+        return found
 
     def explained(self, shape: str, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Sums of squares explained and amplitudes of every member, both [B, members],
         for cell means [B, L]; of several steps, which explain nothing unless
         all of them rise, the amplitude is last minus first plateau."""
         if shape in STEPS:
-            weights = self._plateau_averages[shape]
-            parts = (means @ weights.reshape(-1, len(self.x)).T).reshape(len(means), *weights.shape[:2])
-            level = means @ self.seeds
-            found = (parts**2).sum(-1) - (level**2 / self.seeds.sum())[:, None]
-            plateau = parts / weights.sum(-1)
-            found = np.where((np.diff(plateau) > 0).all(axis=-1), found, 0.0)
-            return found, plateau[..., -1] - plateau[..., 0]
-        centred = self._centred(shape)
-        projection = means @ (centred * self.seeds).T
-        scale = centred**2 @ self.seeds
+            weights, sizes = self._averages[shape]
+            plateau = (means @ weights.reshape(-1, len(self.x)).T).reshape(len(means), *sizes.shape)
+            about = (means @ self.seeds / self.seeds.sum())[:, None, None]
+            found = np.einsum("bmk,mk->bm", (plateau - about) ** 2, sizes)
+            rises = (plateau[..., 1:] > plateau[..., :-1]).all(axis=-1)
+            return np.where(rises, found, 0.0), plateau[..., -1] - plateau[..., 0]
+        weighted, scale = self._projections[shape]
+        projection = means @ weighted.T
         return projection**2 / scale, projection / scale
 
     def best(self, shape: str, means: np.ndarray) -> Fit:
@@ -149,6 +149,12 @@ class Families:
             return members + 1
         above = np.searchsorted(self.x, self.sigmoids[members, 0] + 1e-9)
         return above.clip(1, len(self.x) - 1)
+
+    @cached_property
+    def _projections(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Shape -> its centred regressors by the scores at each level [members, L], and their squares."""
+        centred = {shape: self._centred(shape) for shape in self.regressors}
+        return {shape: (z * self.seeds, z**2 @ self.seeds) for shape, z in centred.items()}
 
     def _centred(self, shape: str) -> np.ndarray:
         z = self.regressors[shape]
