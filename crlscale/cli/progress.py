@@ -43,7 +43,8 @@ class _Remaining:
             elif status["status"] not in (*FINISHED, "failed"):
                 share = status.get("gradient_steps", 0) / max(1, status.get("total_updates", 1))
                 left += self.predicted[run_id] * (1.0 - share)
-        return left * (measured / expected if expected else 1.0) / self.jobs
+        at_once = self.jobs if not progress.leaves_jobs else max(1, len(progress.running))
+        return left * (measured / expected if expected else 1.0) / at_once
 
 
 def _headline(progress: Progress, remaining: _Remaining) -> str:
@@ -52,6 +53,9 @@ def _headline(progress: Progress, remaining: _Remaining) -> str:
     words += f", {failed} failed" if failed else ""
     if progress.elsewhere:
         words += f", {len(progress.elsewhere)} running in another crlscale"
+    words += f", {len(progress.queued)} in the queue" if progress.queued else ""
+    if progress.leaves_jobs:
+        return f"{words}; about {span(remaining.seconds(progress))} left; Ctrl-C leaves the jobs alone"
     if progress.stopping:
         return f"{words}; stopping at the next chunk of each run (Ctrl-C again kills)"
     return f"{words}; about {span(remaining.seconds(progress))} left; Ctrl-C saves and stops"

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table, say
-from crlscale.cli.launch_options import launching
+from crlscale.cli.launch_options import launching, say_what_goes_on
 from crlscale.cli.plan import Device
 from crlscale.cli.study_options import Reduced, asked_study
 
@@ -223,7 +223,7 @@ def _run(
         code = _launch(folder, study, how, data["jobs"])
     else:
         say("nothing to run: the study is finished")
-    _show(folder, study, code, unfinished > 0, json)
+    _show(folder, study, how, code, unfinished > 0, json)
     return code
 
 
@@ -245,7 +245,7 @@ def _launch(folder: Path, study, how, jobs: int) -> int:
         return launch(folder, study, how, report)
 
 
-def _show(folder: Path, study, code: int, ran: bool, json: bool) -> None:
+def _show(folder: Path, study, how, code: int, ran: bool, json: bool) -> None:
     """The table of the study as far as it is, its figure if it has just been finished, and what to
     type next."""
     from crlscale.cli.plot import draw_critical_depths
@@ -254,7 +254,7 @@ def _show(folder: Path, study, code: int, ran: bool, json: bool) -> None:
 
     scores = read_scores(folder)
     columns, rows, records = study_table(scores)
-    draw = ran and code == 0 and "depth" in study.axes
+    draw = ran and code == 0 and how.wait and "depth" in study.axes
     found, files = draw_critical_depths(scores, folder / "figures") if draw else ([], [])
     if json:
         data = {"study": study.name, "folder": str(folder), "exit_code": code, "rows": records}
@@ -264,6 +264,8 @@ def _show(folder: Path, study, code: int, ran: bool, json: bool) -> None:
         for text in [result.sentence for result in found] + files:
             print(textwrap.fill(str(text), 80, break_long_words=False, break_on_hyphens=False))
     where = "" if folder.parent == DEFAULT_RESULTS else f" --results {folder.parent}"
+    if ran and say_what_goes_on(how, study.name, where, code):
+        return
     if code in (75, 130):
         say("stopped; what was measured is saved. The same command again goes on from there")
     elif code:

@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-RETRIED = ("killed", "out_of_memory", "preempted", "lost")  # kinds of failure that may pass
-TRIES_OUT_OF_MEMORY = 2
-
 
 @dataclass(frozen=True)
 class LaunchOptions:
@@ -50,13 +47,15 @@ class Progress:
 @dataclass
 class Job:
     """One started group. `id` as the cluster names it, None for a process of this machine;
-    `waiting`: not yet running; `lost`: how it ended, if it could not tell by itself."""
+    `waiting`: not yet running; `lost`: how it ended, for the runs that could not tell;
+    `cancelled`: the user ended it by the means of the cluster and wants no other try."""
 
     group: list[str]
     id: str | None = None
     waiting: bool = False
     lost: str | None = None
     lost_kind: str = "lost"
+    cancelled: bool = False
 
 
 class Launcher(Protocol):

@@ -8,7 +8,7 @@ from crlscale.launch.local import LocalLauncher, choose_jobs
 from crlscale.launch.watch import Watch
 from crlscale.study import Study
 
-LAUNCHERS = ("local",)
+LAUNCHERS = ("local", "slurm", "ray")
 
 
 def launch(
@@ -28,9 +28,19 @@ def launch(
 
 
 def planned_jobs(study: Study, options: LaunchOptions) -> int:
-    """How many groups the plan expects at once."""
-    return choose_jobs(study, options.jobs)
+    """How many groups the plan expects at once; on a cluster all, if it has the room."""
+    if options.launcher == "local":
+        return choose_jobs(study, options.jobs)
+    return min(options.jobs or len(study.groups), len(study.groups))
 
 
 def _launcher(folder: Path, study: Study, options: LaunchOptions) -> Launcher:
+    if options.launcher == "ray":
+        from crlscale.launch.ray import RayLauncher
+
+        return RayLauncher(folder, study, options)
+    if options.launcher == "slurm":
+        from crlscale.launch.slurm import SlurmLauncher
+
+        return SlurmLauncher(folder, study, options)
     return LocalLauncher(folder, study, choose_jobs(study, options.jobs))

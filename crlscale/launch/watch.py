@@ -7,13 +7,13 @@ and a second Ctrl-C kills them; where a cluster has the jobs, they end the watch
 
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from crlscale.claim import held
 from crlscale.cost import run_seconds
-from crlscale.launch.contract import RETRIED, TRIES_OUT_OF_MEMORY, Job, Launcher, Progress
+from crlscale.launch.contract import Job, Launcher, Progress
+from crlscale.launch.tries import Tries
 from crlscale.record import FINISHED, read_status, record_failure
 from crlscale.stop import EXIT_STOPPED, StopRequest
 from crlscale.study import Study
@@ -36,7 +36,7 @@ class Watch:
         retries: int = 2,
     ):
         self.folder, self.study, self.launcher, self.report = Path(folder), study, launcher, report
-        self.retries = retries
+        self.tries = Tries(retries)
         wanted = set(study.configs if run_ids is None else run_ids)
         groups = [[i for i in group if i in wanted] for group in study.groups]
         statuses = {i: self._read(i) for group in groups for i in group}
@@ -46,14 +46,12 @@ class Watch:
         self.queue = sorted(groups, key=lambda g: -sum(run_seconds(study.configs[i]) for i in g))
         self.jobs: list[Job] = []
         self._looked = 0.0
-        self._deaths: Counter[str] = Counter()  # by run id, since this launcher began
-        self._steps_before: dict[str, int] = {}  # env steps of a run when it was last started
 
     def run(self, wait: bool = True) -> int:
         """Until every run has ended: 0 if all finished, 1 if some failed, 75 or 130 if stopped.
         Without `wait` 0 as soon as all are started."""
         self.report(self.progress)
-        with StopRequest(patient=True) as stop, self.launcher:
+        with self.launcher, StopRequest(patient=True) as stop:  # Ray sets handlers of its own
             try:
                 self._adopt()
                 while self.queue or self.jobs:
@@ -70,7 +68,7 @@ class Watch:
                 raise
         if self.progress.count("failed"):
             return 1
-        return EXIT_STOPPED if self.progress.count("stopped") else 0
+        return EXIT_STOPPED if self._unfinished(list(self.progress.statuses)) else 0
 
     # --- one turn ---------------------------------------------------------------------------
     def _adopt(self) -> None:
@@ -96,7 +94,7 @@ class Watch:
                 self.queue.append(group)
         for job in self.launcher.start(ready) if ready else ():
             for run_id in job.group:
-                self._steps_before[run_id] = self.progress.statuses[run_id].get("env_steps") or 0
+                self.tries.started(run_id, self.progress.statuses[run_id])
             self.jobs.append(job)
 
     def _wait(self) -> None:
@@ -110,34 +108,23 @@ class Watch:
         """What becomes of the runs of a job that has ended; those worth it are tried again."""
         group = self._unfinished(job.group)
         if any(held(self._run_folder(run_id)) for run_id in group):
-            self._deaths.update(group if job.lost else ())
             self.queue.append(group)  # another crlscale was first: wait for it
             return
-        if job.lost:
-            for run_id in group:
-                if self.progress.statuses[run_id]["status"] not in ("failed", "stopped"):
-                    record_failure(self._run_folder(run_id), job.lost, kind=job.lost_kind)
-            group = self._unfinished(group)
-        again = [run_id for run_id in group if self._worth_another_try(run_id)]
-        if again:
+        if job.lost and not job.cancelled:
+            self._record_lost(job)
+        again = self.tries.again({run_id: self.progress.statuses[run_id] for run_id in job.group})
+        if again and not job.cancelled:
             self.queue.append(again)
 
-    def _worth_another_try(self, run_id: str) -> bool:
-        """Whether a run that has just ended unfinished may do better the next time. One that was
-        told to stop, had saved and had got further (preempted, time is up) goes on as often as
-        that takes; other deaths count."""
-        status = self.progress.statuses[run_id]
-        if status["status"] == "planned":
-            return True  # the program before it in the same process died
-        if status["status"] == "stopped":
-            if (status.get("env_steps") or 0) > self._steps_before.get(run_id, 0):
-                return True
-        elif status.get("kind") not in RETRIED:
-            return False
-        self._deaths[run_id] += 1
-        out_of_memory = status.get("kind") == "out_of_memory"
-        tries = 1 + self.retries
-        return self._deaths[run_id] < (min(tries, TRIES_OUT_OF_MEMORY) if out_of_memory else tries)
+    def _record_lost(self, job: Job) -> None:
+        """For runs that could not tell how they ended: the one at work, or all if none was."""
+        words = {run_id: self.progress.statuses[run_id]["status"] for run_id in job.group}
+        at_work = [run_id for run_id in job.group if words[run_id] == "running"]
+        if set(words.values()) == {"planned"}:
+            at_work = job.group
+        for run_id in at_work:
+            record_failure(self._run_folder(run_id), job.lost, kind=job.lost_kind)
+        self._unfinished(at_work)
 
     def _refresh(self) -> None:
         progress = self.progress
