@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from crlscale.launch.contract import Launcher, LaunchOptions, Progress
-from crlscale.launch.local import LocalLauncher, choose_jobs
+from crlscale.launch.local import LocalLauncher, check_jobs, choose_jobs
 from crlscale.launch.watch import Watch
 from crlscale.study import Study
 
@@ -31,6 +31,7 @@ def planned_jobs(study: Study, options: LaunchOptions) -> int:
     """How many groups the plan expects at once; on a cluster all, if it has the room."""
     if options.launcher == "local":
         return choose_jobs(study, options.jobs)
+    check_jobs(options.jobs)
     return min(options.jobs or len(study.groups), len(study.groups))
 
 

@@ -27,9 +27,14 @@ def choose_jobs(study: Study, jobs: int | None) -> int:
     the field that makes it so."""
     threads, free = study.execution.threads, free_memory()
     need = require_fit(study, memory_bytes, free, "are free")
+    check_jobs(jobs)
+    return jobs or max(1, min(len(usable_cores()) // threads, int(free // need)))
+
+
+def check_jobs(jobs: int | None) -> None:
+    """A CrlscaleError for less than one process."""
     if jobs is not None and jobs < 1:
         raise CrlscaleError(f"--jobs {jobs}: at least one process", value=jobs, remedy="--jobs 1")
-    return jobs or max(1, min(len(usable_cores()) // threads, int(free // need)))
 
 
 @dataclass

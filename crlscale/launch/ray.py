@@ -60,9 +60,11 @@ class RayLauncher:
 
     def start(self, groups: list[list[str]]) -> Iterator[Job]:
         remote = self.ray.remote(max_calls=1, max_retries=0)(run_group)
+        # what the user has set for the runs; a node of a cluster has an environment of its own
+        settings = {k: v for k, v in os.environ.items() if k.startswith(("CRLSCALE_", "WANDB_"))}
         for group in groups:
             task = remote.options(name=group[0], **self._resources(group))
-            reference = task.remote(str(self.folder), group)
+            reference = task.remote(str(self.folder), group, settings)
             self.tasks[reference] = Job(group, id=reference.task_id().hex(), waiting=True)
             yield self.tasks[reference]
 
