@@ -32,7 +32,7 @@ from crlscale.study import load_study
 
 HERE = Path(__file__).parent
 LINE = tiny_sweep(
-    *("--levels", "2,4,8", "--seeds", "4", "--runs-per-process", "2", "--study", "twelve"),
+    *("--levels", "2,4", "--seeds", "6", "--runs-per-process", "3", "--study", "twelve"),
     *("--set", "env_steps=4480", "--mem", "1500M"),
 )
 LOCAL = [word for word in LINE if word not in ("--mem", "1500M")]
