@@ -27,7 +27,8 @@ def require_fit(study: Study, need: Need, limit: float, where: str) -> float:
     """Bytes of the largest program of the study; one that is over `limit` is a CrlscaleError that
     names the run, the field that makes it so and a value that fits. `where`: "{limit} are free"."""
     seeds = study.execution.seeds_per_program
-    needs = {run_id: need(config, seeds) for run_id, config in study.configs.items()}
+    firsts = [run_ids[0] for run_ids in study.cells.values()]  # seeds of a cell need the same
+    needs = {run_id: need(study.configs[run_id], seeds) for run_id in firsts}
     run_id, largest = max(needs.items(), key=lambda item: item[1])
     if largest <= limit:
         return largest

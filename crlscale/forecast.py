@@ -38,7 +38,8 @@ def forecast_on(name: str, study: Study, folder: Path, jobs: int | None) -> dict
     def seconds_of(config: RunConfig) -> float:
         return seconds_on(device, config)
 
-    seconds = [seconds_of(config) for config in study.configs.values()]
+    cells = study.cells.values()
+    seconds = [seconds_of(study.configs[run_ids[0]]) for run_ids in cells for _ in run_ids]
     return _data(study, folder, jobs, name, seconds_of, max(sum(seconds) / jobs, max(seconds)))
 
 
@@ -50,7 +51,11 @@ def _data(
     seconds_of: Callable[[RunConfig], float],
     seconds: float,
 ) -> dict:
-    runs = [_run(study, config, seconds_of(config)) for config in study.configs.values()]
+    runs = []
+    for run_ids in study.cells.values():  # seeds of a cell cost the same
+        config = study.configs[run_ids[0]]
+        costs = _costs(study, config, seconds_of(config))
+        runs += [{"run_id": i, "config": study.configs[i].model_dump(), **costs} for i in run_ids]
     largest = max(run["predicted_memory_bytes"] for run in runs)
     checkpoint = max(run["checkpoint_bytes"] for run in runs)
     return {
@@ -76,11 +81,10 @@ def _data(
     }
 
 
-def _run(study: Study, config: RunConfig, seconds: float) -> dict:
+def _costs(study: Study, config: RunConfig, seconds: float) -> dict:
+    """What each run of the cell of `config` has and takes."""
     seeds = study.execution.seeds_per_program
     return {
-        "run_id": config.run_id,
-        "config": config.model_dump(),
         "actor_parameters": actor_parameters(config),
         "critic_parameters": critic_parameters(config),
         "env_steps": config.total_env_steps,

@@ -68,25 +68,6 @@ class Study(BaseModel):
             cells.setdefault(levels, []).append(run_id)
         return cells
 
-    def programs(self, run_ids: list[str]) -> list[list[str]]:
-        """Which of `run_ids` share a program, in the order of the plan: of a group, neighbouring seeds
-        of one cell, `seeds_per_program` at a time, whether asked for or not."""
-        wanted, programs = set(run_ids), []
-        for group in self.groups:
-            chunks: list[list[str]] = []
-            for run_id in group:
-                chunk = chunks[-1] if chunks else []
-                full = len(chunk) == self.execution.seeds_per_program
-                if not chunk or full or not self._same_cell(chunk[0], run_id):
-                    chunks.append([])
-                chunks[-1].append(run_id)
-            programs += [[run_id for run_id in chunk if run_id in wanted] for chunk in chunks]
-        return [program for program in programs if program]
-
-    def _same_cell(self, one: str, other: str) -> bool:
-        here, there = self.configs[one], self.configs[other]
-        return here == there.model_copy(update={"seed": here.seed})
-
     def same_plan(self, other: "Study") -> bool:
         """Whether both ask for the same runs, in the same processes, for the same question."""
         parts = ("axes", "execution", "groups", "configs")

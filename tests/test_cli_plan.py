@@ -90,7 +90,8 @@ def test_the_table_fits_80_columns_and_says_once_what_is_the_same(results, capsy
     code, out, err = run(capsys, "plan", path)
     lines = out.splitlines()
     assert (code, err) == (0, "") and max(map(len, lines)) <= 80
-    assert lines[1] == "4 cells x 2 seeds = 8 runs, preset smoke"
+    assert lines[1] == "How does time at goal on 2 tasks change with depth?"
+    assert lines[2] == "4 cells x 2 seeds = 8 runs, preset smoke"
     assert len([line for line in lines if line.startswith(("chain_4 ", "point_u_maze "))]) == 4
     assert "each run: " in out and "one update per 40.0 env steps" in out.replace("\n", " ")
     assert "predicted for this machine" in out and "disk: " in out

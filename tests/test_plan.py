@@ -10,6 +10,7 @@ from refusals import refusal
 from crlscale.config import DEFAULT_ENV
 from crlscale.plan import plan_study
 from crlscale.presets import preset_settings
+from crlscale.run import partition
 from crlscale.settings import make_config
 from crlscale.shape import shape
 from crlscale.study import Execution
@@ -267,7 +268,7 @@ def test_runs_that_share_a_process_have_one_shape(seeds, per_program, per_proces
     study = plan({"depth": [4, 8], "discount": [0.9, 0.95]}, seeds=seeds, execution=execution)
     assert sorted(run_id for group in study.groups for run_id in group) == sorted(study.configs)
     for group in study.groups:
-        programs = study.programs(group)
+        programs = partition(study, group)
         assert [run_id for program in programs for run_id in program] == group
         assert len({(shape(study.configs[program[0]]), len(program)) for program in programs}) == 1
         assert len(programs) == 1 or len(group) <= per_process
@@ -281,8 +282,8 @@ def test_cells_of_one_shape_share_a_process_and_programs_stay_whole():
     study = plan({"discount": [0.9, 0.95]}, seeds=3, execution=execution)
     ids = list(study.configs)
     assert study.groups == [[*ids[0:2], *ids[3:5]], [ids[2], ids[5]]]
-    assert study.programs(ids) == [ids[0:2], ids[3:5], [ids[2]], [ids[5]]]
-    assert study.programs([ids[1], ids[3], ids[4]]) == [[ids[1]], ids[3:5]]
+    assert partition(study, ids) == [ids[0:2], [ids[2]], ids[3:5], [ids[5]]]
+    assert partition(study, [ids[1], ids[3], ids[4]]) == [[ids[1]], ids[3:5]]
 
 
 def test_one_run_a_process_has_the_name_it_always_had():

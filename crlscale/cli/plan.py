@@ -77,7 +77,7 @@ def plan_data(study, folder: Path, how, device: str | None = None) -> dict:
 def print_plan(study, data: dict) -> None:
     """The plan as a table of cells, what is the same in all of them, and the totals."""
     cells, runs = len(study.cells), len(study.configs)
-    title = f"{study.name}\n{cells} cells x {study.seeds} seeds = {runs} runs, preset {study.preset}"
+    title = f"{cells} cells x {study.seeds} seeds = {runs} runs, preset {study.preset}"
     by_id = {run["run_id"]: run for run in data["runs"]}
     firsts = [by_id[run_ids[0]] for run_ids in study.cells.values()]
     columns = {SHORT.get(axis, axis): [] for axis in study.axes}
@@ -87,10 +87,16 @@ def print_plan(study, data: dict) -> None:
     costs = _cost_columns(study, data, firsts)
     same = {name: cell[0] for name, cell in costs.items() if len(set(cell)) == 1 and cells > 1}
     columns |= {name: cell for name, cell in costs.items() if name not in same}
+    print(study.name)
+    _print_wrapped(study.question)
     print(title)
     print_table("", list(columns), list(map(list, zip(*columns.values(), strict=True))))
     for text in [_said_once(study, same), *_totals(study, data)]:
-        print(textwrap.fill(text, 80, break_long_words=False, break_on_hyphens=False))
+        _print_wrapped(text)
+
+
+def _print_wrapped(text: str) -> None:
+    print(textwrap.fill(text, 80, break_long_words=False, break_on_hyphens=False))
 
 
 def _cost_columns(study, data: dict, runs: list[dict]) -> dict[str, list[str]]:
