@@ -17,6 +17,7 @@ FREE = frozenset(
         "alpha_learning_rate",
         "logsumexp_penalty",
         "target_entropy",
+        "warmup_updates",
         "env_steps",
         "updates_per_phase",
         "prefill_steps",
