@@ -7,7 +7,20 @@ from itertools import takewhile
 import typer
 
 from crlscale import __version__
-from crlscale.cli import analyze, bench, compare, envs, export, plan, plot, run, runs, status, sweep
+from crlscale.cli import (
+    analyze,
+    bench,
+    compare,
+    envs,
+    export,
+    plan,
+    plot,
+    report,
+    run,
+    runs,
+    status,
+    sweep,
+)
 from crlscale.cli.console import report_error
 from crlscale.errors import CrlscaleError
 
@@ -41,6 +54,7 @@ app.command("plan")(plan.plan)
 app.add_typer(plot.app, name="plot")
 app.add_typer(compare.app, name="compare")
 app.add_typer(analyze.app, name="analyze")
+app.command("report")(report.report)
 app.command("status")(status.status)
 app.add_typer(runs.app, name="runs")
 app.command("run")(run.run)

@@ -1,6 +1,7 @@
 """`crlscale plot`: a stored study -> a finding and its picture."""
 
 import textwrap
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,80 +12,93 @@ from crlscale.cli.scores import Physics, read_scores
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Draw what a stored study found, as PNG and SVG.",
+    help="Draw what a stored study found: PNG, SVG or PDF, for light or dark pages.",
     epilog="Example: crlscale plot critical-depth",
 )
+
+
+class Theme(StrEnum):
+    """The themes of crlscale.figures.style, by name."""
+
+    light = "light"
+    dark = "dark"
+
+
+class Format(StrEnum):
+    """The formats of crlscale.figures.style, by name."""
+
+    png = "png"
+    svg = "svg"
+    pdf = "pdf"
+
 
 StudyName = Annotated[str | None, typer.Argument(help="A study; the newest one if left out.")]
 Out = Annotated[
     Path | None, typer.Option("--out", help="Folder for the figures; STUDY's figures/ if left out.")
 ]
+Formats = Annotated[
+    list[Format], typer.Option("--format", help="Kind of file; repeatable. Default: png and svg.")
+]
+Themes = Annotated[Theme, typer.Option("--theme", help="Colours for a light or a dark page.")]
+
+# verb -> its help, the axis that the newest study must have, and what to look at next
+VERBS = {
+    "critical-depth": (
+        "Score over depth: every seed, the IQM with its interval, and the critical depth.",
+        "depth",
+        "plot learning-curves {study}",
+    ),
+    "depth-vs-width": (
+        "A grid of depths and widths at equal parameters, FLOPs and hours.",
+        "width",
+        "plot critical-depth {study}",
+    ),
+    "learning-curves": ("Score over env steps, one line a cell.", None, "compare width-vs-depth"),
+    "profiles": ("The share of seeds above each score, one line a cell.", None, "report {study}"),
+    "goal-cells": ("Time at goal of each goal cell, on the maze.", None, "report {study}"),
+    "cost": ("Time, memory and FLOPs of a run over the first axis.", None, "report {study}"),
+}
 
 
-@app.command("critical-depth", epilog="Example: crlscale plot critical-depth --results results")
-def critical_depth(
-    study: StudyName = None,
-    results: Results = DEFAULT_RESULTS,
-    out: Out = None,
-    physics: Physics = 1,
-    json: Json = False,
-) -> None:
-    """Score over depth: every seed, the IQM with its interval, and the critical depth."""
-    from crlscale.report.findings import critical_depth_record, critical_depth_table
-    from crlscale.study import find_study
+def _verb(kind: str, words: str, axis: str | None, following: str) -> None:
+    """Register `crlscale plot KIND`."""
 
-    folder = find_study(results, study, axis=None if study else "depth")
-    scores = read_scores(folder, physics)
-    found, files = draw_critical_depths(scores, out or folder / "figures")
-    if json:
-        rows = [critical_depth_record(result) for result in found]
-        emit_json({"study": folder.name, "rows": rows, "files": files})
-        return
-    for result in found:
-        print_table(*critical_depth_table(result))
-        print(textwrap.fill(result.sentence, 80))
-    _say_files(files, f"crlscale plot learning-curves {folder.name}", results)
+    @app.command(kind, help=words, epilog=f"Example: crlscale plot {kind}")
+    def verb(
+        study: StudyName = None,
+        results: Results = DEFAULT_RESULTS,
+        out: Out = None,
+        format: Formats = [Format.png, Format.svg],  # noqa: B006 (typer copies it)
+        theme: Themes = Theme.light,
+        physics: Physics = 1,
+        json: Json = False,
+    ) -> None:
+        from crlscale.report.finding import Loaded
+        from crlscale.report.kinds import KINDS
+        from crlscale.study import find_study
 
-
-def draw_critical_depths(scores, out: Path):
-    """Results of a study with a depth axis, and the files their figures were written to."""
-    import numpy as np
-
-    from crlscale.analysis.critical_depth import critical_depths
-    from crlscale.figures.critical_depth import draw_critical_depth
-    from crlscale.figures.style import save
-
-    found = critical_depths(scores, np.random.default_rng(0))
-    files = []
-    for result in found:
-        held = [f"{axis}-{level}" for axis, level in result.fixed.items()]
-        files += save(draw_critical_depth(result), out, "-".join(["critical-depth", *held]))
-    return found, files
+        folder = find_study(results, study, axis=None if study else axis)
+        found = KINDS[kind].find(Loaded(folder, read_scores(folder, physics)))
+        files = draw(found, out or folder / "figures", tuple(dict.fromkeys(format)), theme)
+        if json:
+            emit_json({"study": folder.name, "rows": list(found.records), "files": files})
+            return
+        for index, table in enumerate(found.tables):
+            print_table(*table)
+            if len(found.sentences) == len(found.tables):
+                print(textwrap.fill(found.sentences[index], 80))
+        if len(found.sentences) != len(found.tables):
+            print(textwrap.fill(" ".join(found.sentences), 80))
+        _say_files(files, following.format(study=folder.name), results)
 
 
-@app.command("learning-curves", epilog="Example: crlscale plot learning-curves --out figures")
-def learning_curves(
-    study: StudyName = None,
-    results: Results = DEFAULT_RESULTS,
-    out: Out = None,
-    physics: Physics = 1,
-    json: Json = False,
-) -> None:
-    """Score over env steps, one line a cell."""
-    from crlscale.analysis.learning_curves import load_learning_curves
-    from crlscale.figures.learning_curves import draw_learning_curves
-    from crlscale.figures.style import save
-    from crlscale.report.findings import learning_curve_records, learning_curve_table
-    from crlscale.study import find_study
+for _kind, _about in VERBS.items():
+    _verb(_kind, *_about)
 
-    folder = find_study(results, study)
-    found = load_learning_curves(folder, read_scores(folder, physics))
-    files = save(draw_learning_curves(found), out or folder / "figures", "learning-curves")
-    if json:
-        emit_json({"study": folder.name, "rows": learning_curve_records(found), "files": files})
-        return
-    print_table(*learning_curve_table(found))
-    _say_files(files, "crlscale compare width-vs-depth", results)
+
+def draw(finding, out: Path, formats: tuple[str, ...] = ("png", "svg"), theme: str = "light"):
+    """Write the pictures of a finding; returns their files."""
+    return [file for picture in finding.pictures for file in picture.save(out, formats, theme)]
 
 
 def _say_files(files: list[Path], following: str, results: Path) -> None:
@@ -92,4 +106,4 @@ def _say_files(files: list[Path], following: str, results: Path) -> None:
     for file in files:
         print(file)
     where = "" if results == DEFAULT_RESULTS else f" --results {results}"
-    say(f"next: {following}{where}")
+    say(f"next: crlscale {following}{where}")

@@ -248,20 +248,19 @@ def _launch(folder: Path, study, how, jobs: int) -> int:
 def _show(folder: Path, study, how, code: int, ran: bool, json: bool) -> None:
     """The table of the study as far as it is, its figure if it has just been finished, and what to
     type next."""
-    from crlscale.cli.plot import draw_critical_depths
     from crlscale.cli.scores import read_scores
     from crlscale.report.table import study_table
 
     scores = read_scores(folder)
     columns, rows, records = study_table(scores)
     draw = ran and code == 0 and how.wait and "depth" in study.axes
-    found, files = draw_critical_depths(scores, folder / "figures") if draw else ([], [])
+    sentences, files = _draw_critical_depth(folder, scores) if draw else ([], [])
     if json:
         data = {"study": study.name, "folder": str(folder), "exit_code": code, "rows": records}
         emit_json({**data, "files": files})
     else:
         print_table(f"{study.name}: time at goal", columns, rows)
-        for text in [result.sentence for result in found] + files:
+        for text in [*sentences, *files]:
             print(textwrap.fill(str(text), 80, break_long_words=False, break_on_hyphens=False))
     where = "" if folder.parent == DEFAULT_RESULTS else f" --results {folder.parent}"
     if ran and say_what_goes_on(how, study.name, where, code):
@@ -274,5 +273,17 @@ def _show(folder: Path, study, how, code: int, ran: bool, json: bool) -> None:
             " the same command tries them again"
         )
     if not code:
-        plot = "critical-depth" if list(study.axes) == ["depth"] and not found else "learning-curves"
+        plot = (
+            "critical-depth" if list(study.axes) == ["depth"] and not sentences else "learning-curves"
+        )
         say(f"next: crlscale plot {plot} {study.name}{where}")
+
+
+def _draw_critical_depth(folder: Path, scores) -> tuple[tuple[str, ...], list[Path]]:
+    """What a study with a depth axis found, and the files of its figures."""
+    from crlscale.cli.plot import draw
+    from crlscale.report.finding import Loaded
+    from crlscale.report.kinds import find_critical_depth
+
+    found = find_critical_depth(Loaded(folder, scores))
+    return found.sentences, draw(found, folder / "figures")

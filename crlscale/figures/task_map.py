@@ -17,13 +17,14 @@ from matplotlib.ticker import MaxNLocator
 from crlscale.figures import style, words
 from crlscale.files import replace_file
 
+BLUE, ORANGE = style.PALETTES["light"].blue, style.PALETTES["light"].orange  # maps are drawn light
 WALL, FLOOR, SHADE = "#7d7d7d", "#ffffff", "#f6dcc9"
-PIT_LOOK = {"facecolor": "#cfe0ee", "edgecolor": style.BLUE, "hatch": "xxx", "linewidth": 0}
-START_LOOK = {"color": style.INK, "marker": "^", "markersize": 9, "markerfacecolor": "none",
+PIT_LOOK = {"facecolor": "#cfe0ee", "edgecolor": BLUE, "hatch": "xxx", "linewidth": 0}
+START_LOOK = {"color": style.PALETTES["light"].ink, "marker": "^", "markersize": 9, "markerfacecolor": "none",
               "markeredgewidth": 1.4, "linestyle": ""}  # fmt: skip
 GOAL_LOOKS = {  # by whether the goal is far
-    False: {"color": style.BLUE, "marker": "o"},
-    True: {"color": style.ORANGE, "marker": "D"},
+    False: {"color": BLUE, "marker": "o"},
+    True: {"color": ORANGE, "marker": "D"},
 }
 LEGEND = {"loc": "outside upper left", "handlelength": 1.6, "columnspacing": 1.4}
 SIDE = 4.6  # of the drawn area's longer side [inches]
@@ -88,7 +89,14 @@ def _draw_maze(task: TaskMap, grid: Grid) -> Figure:
     axes.add_patch(Rectangle(low[::-1], *(high - low)[::-1], facecolor=FLOOR, linewidth=0, zorder=0))
     _draw_cells(axes, grid.walls, grid.cell, facecolor=WALL, edgecolor=WALL, linewidth=0.4)
     _draw_cells(axes, grid.pits, grid.cell, **PIT_LOOK)
-    axes.plot(task.starts[:, 1], task.starts[:, 0], ".", color=style.FAINT, markersize=2, zorder=3)
+    axes.plot(
+        task.starts[:, 1],
+        task.starts[:, 0],
+        ".",
+        color=style.PALETTES["light"].faint,
+        markersize=2,
+        zorder=3,
+    )
     axes.plot(*grid.starts[:, ::-1].T, **START_LOOK, zorder=4)
     for far, look in GOAL_LOOKS.items():
         places = grid.goals[grid.far == far][:, ::-1]
@@ -188,21 +196,19 @@ def _draw_plane(axes: Axes, task: TaskMap, plane: tuple[int, int], span: tuple) 
     """Starts, goals and the success radius in one plane."""
     starts, goals = _flat(task.starts, plane), _flat(task.goals, plane)
     _draw_circles(axes, goals, task.radius, facecolors=SHADE, linewidths=0, zorder=1, rasterized=True)
-    _draw_circles(axes, goals[:1], task.radius, facecolors="none", edgecolors=style.ORANGE,
+    _draw_circles(axes, goals[:1], task.radius, facecolors="none", edgecolors=ORANGE,
                   linewidths=1.4, zorder=5)  # fmt: skip
-    axes.plot(
-        *goals[:SHOWN].T, "D", color=style.ORANGE, markersize=2.5, linestyle="", label="goal", zorder=3
-    )
+    axes.plot(*goals[:SHOWN].T, "D", color=ORANGE, markersize=2.5, linestyle="", label="goal", zorder=3)
     axes.plot(
         *starts.T,
         "o",
-        color=style.BLUE,
+        color=BLUE,
         markersize=2.5,
         linestyle="",
         label="achieved at the start",
         zorder=4,
     )
-    axes.plot([], [], "o", color=style.ORANGE, markerfacecolor="none", markersize=10,
+    axes.plot([], [], "o", color=ORANGE, markerfacecolor="none", markersize=10,
               markeredgewidth=1.4, label="success radius, to scale")  # fmt: skip
     axes.set(xlim=span[0], ylim=span[1], aspect="equal", xlabel=f"x [{task.unit}]")
     for set_ticks, (low, high), most in ((axes.set_xticks, span[0], 7), (axes.set_yticks, span[1], 6)):

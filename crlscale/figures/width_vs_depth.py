@@ -9,10 +9,7 @@ from matplotlib.ticker import EngFormatter, NullLocator
 from crlscale.analysis.width_vs_depth import CostComparison, Family, WidthVsDepth
 from crlscale.figures import style, words
 
-LOOKS = {
-    "depth": {"color": style.BLUE, "marker": "o", "linestyle": "-"},
-    "width": {"color": style.ORANGE, "marker": "s", "linestyle": "--"},
-}
+MARKS = {"depth": {"marker": "o", "linestyle": "-"}, "width": {"marker": "s", "linestyle": "--"}}
 
 
 @style.styled
@@ -44,7 +41,7 @@ def draw_width_vs_depth(result: WidthVsDepth) -> Figure:
 def draw_cost(axes: Axes, comparison: CostComparison, families: tuple[Family, Family]) -> None:
     """Both families over one cost into `axes`."""
     if comparison.overlap is not None:
-        axes.axvspan(*comparison.overlap, color="#efefef", linewidth=0, zorder=0)
+        axes.axvspan(*comparison.overlap, color=style.palette().shared, linewidth=0, zorder=0)
     for family in families:
         _draw_family(axes, comparison.costs[family.axis], family)
     known = [cost for of_axis in comparison.costs.values() for cost in of_axis if cost]
@@ -67,13 +64,18 @@ def _draw_family(axes: Axes, costs: tuple, family: Family) -> None:
     )
     if not known:
         return
-    look = LOOKS[family.axis]
+    colours = {"depth": style.palette().blue, "width": style.palette().orange}
+    look = {"color": colours[family.axis], **MARKS[family.axis]}
     label = f"{family.axis} {known[0][1].levels[family.axis]} to {known[-1][1].levels[family.axis]}"
     x = [cost for cost, _ in known]
-    axes.plot(x, [c.estimate.value for _, c in known], markersize=5, zorder=4, label=label, **look)
+    y = [c.estimate.value for _, c in known]
+    (line,) = axes.plot(x, y, markersize=5, zorder=4, label=label, **look)
+    style.tell(line, [f"{words.cell_words(cell)}; cost {words.exact(cost)}" for cost, cell in known])
     for cost, cell in known:
-        axes.plot([cost] * len(cell.scores), cell.scores, look["marker"], color=look["color"],
-                  markerfacecolor="none", markersize=3, alpha=0.5, zorder=2.5, clip_on=False)  # fmt: skip
+        (marks,) = axes.plot([cost] * len(cell.scores), cell.scores, look["marker"],
+                             color=look["color"], markerfacecolor="none", markersize=3, alpha=0.5,
+                             zorder=2.5, clip_on=False)  # fmt: skip
+        style.tell(marks, [words.run_words(cell, run) for run in cell.scored])
         if cell.estimate.low is not None:
             axes.plot([cost] * 2, [cell.estimate.low, cell.estimate.high], color=look["color"],
                       linewidth=1.4, zorder=3)  # fmt: skip

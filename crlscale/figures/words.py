@@ -1,12 +1,42 @@
 """What the captions of all figures say alike: seeds, intervals, budget, what is missing."""
 
-from crlscale.score import CellScore
-from crlscale.stats import INTERVAL_METHOD, coverage_note
+from crlscale.score import CellScore, RunScore
+from crlscale.stats import INTERVAL_METHOD, Estimate, coverage_note
 
 
 def score_label(cell: CellScore) -> str:
     """Label of an axis that shows scores."""
     return f"time at goal [steps of {cell.config.episode_length}]"
+
+
+def exact(number: float | None) -> str:
+    """A measured number as it is stored, to eight digits."""
+    return "not measured" if number is None else f"{number:.8g}"
+
+
+def levels_words(cell: CellScore) -> str:
+    """ "depth 8, width 64"."""
+    return ", ".join(f"{axis.replace('_', ' ')} {level}" for axis, level in cell.levels.items())
+
+
+def estimate_words(found: Estimate) -> str:
+    """An IQM in exact numbers."""
+    seeds = f"{found.seeds} seed{'s' * (found.seeds != 1)}"
+    if found.low is None:
+        return f"IQM {exact(found.value)} of {seeds}, no interval: {found.no_interval}"
+    bounds = f"{exact(found.low)} to {exact(found.high)}"
+    return f"IQM {exact(found.value)} of {seeds}, 95 % interval {bounds}"
+
+
+def cell_words(cell: CellScore) -> str:
+    """A cell in exact numbers."""
+    return f"{levels_words(cell)}: {estimate_words(cell.estimate)}"
+
+
+def run_words(cell: CellScore, run: RunScore) -> str:
+    """A run in exact numbers, with its name."""
+    diverged = ", diverged" * (run.status == "diverged")
+    return f"{levels_words(cell)}, seed {run.seed}: {exact(run.score)}{diverged}; run {run.run_id}"
 
 
 def seeds_words(cells: tuple[CellScore, ...], each: str) -> str:

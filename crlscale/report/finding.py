@@ -1,0 +1,76 @@
+"""A finding: what one analysis says of a study, ready to be printed, drawn or put into a report."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from crlscale.figures import style
+from crlscale.score import StudyScores
+
+Table = tuple[str, list[str], list[list[str]]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure that can be drawn in any theme. `stem` names its files."""
+
+    stem: str
+    draw: Callable[..., Figure]
+    result: object
+
+    def figure(self, theme: str = "light") -> Figure:
+        return self.draw(self.result, theme=theme)
+
+    @cached_property
+    def svg(self) -> bytes:
+        return style.rendered(self.figure(), "svg")
+
+    def save(self, folder: Path, formats: tuple[str, ...], theme: str = "light") -> list[Path]:
+        """Write the files; those of a theme other than light say so in their names."""
+        stem = self.stem if theme == "light" else f"{self.stem}-{theme}"
+        return style.save(self.figure(theme), folder, stem, formats)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the analysis `kind` says. `sentences` answer its question, `records` are for machines."""
+
+    kind: str
+    title: str
+    sentences: tuple[str, ...]
+    tables: tuple[Table, ...]
+    records: tuple[dict, ...]
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A stored study, its tables read when they are first asked for."""
+
+    folder: Path
+    scores: StudyScores
+
+    @cached_property
+    def metrics(self):
+        from crlscale.store import read_metrics
+
+        return read_metrics(self.folder)
+
+    @cached_property
+    def goals(self):
+        from crlscale.store import read_goals
+
+        return read_goals(self.folder)
+
+    @cached_property
+    def runs(self):
+        from crlscale.store import read_runs
+
+        return read_runs(self.folder)
+
+    @property
+    def axes(self) -> dict[str, list]:
+        return self.scores.study.axes
