@@ -65,12 +65,21 @@ def depth(
     min: Annotated[int, typer.Option(help="Smallest depth, a power of two.")] = 2,
     max: Annotated[int, typer.Option(help="Largest depth, a power of two.")] = 64,
     levels: Levels = None,
+    find: Annotated[
+        str | None, typer.Option(help="critical: run only what brackets the jump, by bisection.")
+    ] = None,
+    max_runs: Annotated[int | None, typer.Option(help="End of --find: runs in all.")] = None,
+    max_hours: Annotated[float | None, typer.Option(help="End of --find: hours in all.")] = None,
 ):
     """How does performance change with the depth of actor and critic?
 
     Example: crlscale sweep depth --min 2 --max 1024 --preset smoke
+    Example: crlscale sweep depth --find critical --seeds 5 --max-runs 20
     """
-    return {"axes": {"depth": _levels(min, max, levels)}}
+    from crlscale.cli.search import asked_budget
+
+    plan = {"axes": {"depth": _levels(min, max, levels)}}
+    return plan | {"search": asked_budget(find, max_runs, max_hours)}
 
 
 @_sweep
@@ -203,12 +212,17 @@ def _run(
     from crlscale.study import find_planned, register_study
     from crlscale.trackers import choose_trackers
 
+    search = plan.pop("search", None)
     choose_trackers(tracker)
     if device is not None and not dry_run:
         raise CrlscaleError(
             f"--device {device} predicts; it does not run", value=device, remedy="with --dry-run"
         )
     study = find_planned(results, asked_study(plan, **asked))
+    if search is not None:
+        from crlscale.adaptive import check_search
+
+        check_search(study, search)
     data = plan_data(study, results / study.name, how, device)
     if not json:
         print_plan(study, data)
@@ -219,6 +233,13 @@ def _run(
     folder, study = register_study(results, study)
     code = 0
     unfinished = _say_finished_share(study, folder)
+    if search is not None:
+        from crlscale.cli.search import run_search
+
+        def launch(run_ids: list[str]) -> int:
+            return _launch(folder, study, how, data["jobs"], run_ids)
+
+        return run_search(folder, study, launch, search, json)
     if unfinished:
         code = _launch(folder, study, how, data["jobs"])
     else:
@@ -237,12 +258,12 @@ def _say_finished_share(study, folder: Path) -> int:
     return len(study.configs) - done
 
 
-def _launch(folder: Path, study, how, jobs: int) -> int:
+def _launch(folder: Path, study, how, jobs: int, run_ids: list[str] | None = None) -> int:
     from crlscale.cli.progress import show_progress
     from crlscale.launch.launchers import launch
 
     with show_progress(study, jobs) as report:
-        return launch(folder, study, how, report)
+        return launch(folder, study, how, report, run_ids)
 
 
 def _show(folder: Path, study, how, code: int, ran: bool, json: bool) -> None:

@@ -1,0 +1,59 @@
+"""`crlscale sweep depth --find critical`: what a search asks, finds and costs, for a person."""
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+from crlscale.cli.console import DEFAULT_RESULTS, emit_json, print_table, say
+
+
+def asked_budget(find: str | None, max_runs: int | None, max_hours: float | None):
+    """The crlscale.adaptive.Budget of a search, None where none is asked for."""
+    from crlscale.adaptive import Budget
+    from crlscale.errors import CrlscaleError
+
+    if find not in (None, "critical"):
+        raise CrlscaleError(
+            f"--find {find}: a search finds `critical`", value=find, remedy="--find critical"
+        )
+    if find is None:
+        for flag, value in (("--max-runs", max_runs), ("--max-hours", max_hours)):
+            if value is not None:
+                raise CrlscaleError(
+                    f"{flag} ends a search, and none is asked for",
+                    value=value,
+                    remedy=f"--find critical {flag} {value:g}",
+                )
+        return None
+    return Budget(max_runs, max_hours)
+
+
+def run_search(folder: Path, study, launch: Callable[[list[str]], int], budget, json: bool) -> int:
+    """Search, then show where the jump lies and what it cost; returns the exit code."""
+    from crlscale.adaptive import search_study
+
+    result = search_study(folder, study, launch, budget, say)
+    record = result.record
+    if json:
+        emit_json({"folder": str(folder), "exit_code": result.code, **record})
+    elif record["outcome"]:
+        _show(folder, record)
+    if record["outcome"] is None:
+        say("stopped; what was decided and measured is saved. The same command goes on from there")
+        return result.code
+    where = "" if folder.parent == DEFAULT_RESULTS else f" --results {folder.parent}"
+    if result.code:
+        say(f"some runs failed: crlscale status {study.name}{where} tells why")
+    say(
+        f"every decision is in {folder}/search.json; next: crlscale plot learning-curves {study.name}{where}"
+    )
+    return result.code
+
+
+def _show(folder: Path, record: dict) -> None:
+    from crlscale.cli.scores import read_scores
+    from crlscale.report.table import study_table
+
+    columns, rows, _ = study_table(read_scores(folder))
+    print_table(f"{record['study']}: time at goal", columns, rows)
+    print(textwrap.fill(record["sentence"], 80))
