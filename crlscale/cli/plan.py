@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table
+from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table, say
 from crlscale.cli.launch_options import Jobs, launching
 from crlscale.cli.study_options import Reduced, asked_study
 from crlscale.cli.words import count, size, span
@@ -61,6 +61,8 @@ def plan(
         emit_json(data)
     else:
         print_plan(planned, data)
+        verb = "sweep file" if study.endswith(".toml") else "status"
+        say(f"next: crlscale {verb} {study}{' --reduced' if reduced else ''}")
     return 0
 
 
@@ -68,9 +70,11 @@ def plan_data(study, folder: Path, how, device: str | None = None) -> dict:
     """The plan of `study` launched as `how` on this machine, or on `device` of the table."""
     from crlscale.forecast import forecast, forecast_on
     from crlscale.launch.launchers import planned_jobs
+    from crlscale.launch.local import check_jobs
 
     if device is None:
         return forecast(study, folder, planned_jobs(study, how))
+    check_jobs(how.jobs)
     return forecast_on(device, study, folder, how.jobs)
 
 
@@ -83,7 +87,7 @@ def print_plan(study, data: dict) -> None:
     columns = {SHORT.get(axis, axis): [] for axis in study.axes}
     for levels in study.cells:
         for column, level in zip(columns.values(), levels, strict=True):
-            column.append("null" if level is None else str(level))
+            column.append(_as_asked(level))
     costs = _cost_columns(study, data, firsts)
     same = {name: cell[0] for name, cell in costs.items() if len(set(cell)) == 1 and cells > 1}
     columns |= {name: cell for name, cell in costs.items() if name not in same}
@@ -93,6 +97,12 @@ def print_plan(study, data: dict) -> None:
     print_table("", list(columns), list(map(list, zip(*columns.values(), strict=True))))
     for text in [_said_once(study, same), *_totals(study, data)]:
         _print_wrapped(text)
+
+
+def _as_asked(level) -> str:
+    """A level as one types it."""
+    words = {None: "null", True: "true", False: "false"}
+    return words[level] if level is None or isinstance(level, bool) else str(level)
 
 
 def _print_wrapped(text: str) -> None:
