@@ -103,6 +103,17 @@ class RunConfig(BaseModel):
     alpha_learning_rate: float = positive("Adam step size of log alpha", 3e-4)
     logsumexp_penalty: float = Field(0.1, ge=0, description="weight of the squared logsumexp")
     target_entropy: float = Field(-0.5, description="wanted policy entropy per action dimension [nat]")
+    residual: bool = later("whether the input of a block is added to its output", True)
+    layer_norm: bool = later("whether layers have a LayerNorm", True)
+    activation: Literal["swish", "relu"] = later("of every layer", "swish")
+    residual_scale: Literal["one", "inverse_sqrt"] = later(
+        "factor of what a block adds: 1, or 1 / sqrt(number of blocks)", "one"
+    )
+    zero_init: bool = later("whether every block adds nothing at first", False)
+    norm_order: Literal["post", "pre"] = later(
+        "LayerNorm after the Dense of a layer, or before", "post"
+    )
+    hyperspherical: bool = later("rows of every kernel and all features on spheres", False)
     gradient_clip: float | None = later(
         "largest gradient norm of actor and of critic; null = any", None, gt=0
     )
@@ -128,6 +139,7 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check(self):
+        _ = self.architecture  # refuses what does not go together
         for field in ("depth", "actor_depth", "critic_depth"):
             check_depth(field, getattr(self, field), self.block_size)
         legal = self.task.goal_sets

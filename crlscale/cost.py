@@ -49,9 +49,9 @@ class Cost:
 
 def actor_parameters(config: RunConfig) -> int:
     """Weights and biases of the actor."""
-    task, width = config.task, config.width
-    trunk = _trunk_parameters(task.state_size + task.goal_size, config.actor_layers, width)
-    return trunk + 2 * (width + 1) * task.action_size
+    task = config.task
+    trunk = config.architecture.trunk_parameters(task.state_size + task.goal_size, config.actor_layers)
+    return trunk + 2 * (config.width + 1) * task.action_size
 
 
 def critic_parameters(config: RunConfig) -> int:
@@ -59,7 +59,7 @@ def critic_parameters(config: RunConfig) -> int:
     task = config.task
     inputs = (task.state_size + task.action_size, task.goal_size)
     head = (config.width + 1) * config.representation_size
-    return sum(_trunk_parameters(n, config.critic_layers, config.width) + head for n in inputs)
+    return sum(config.architecture.trunk_parameters(n, config.critic_layers) + head for n in inputs)
 
 
 def update_flops(config: RunConfig) -> float:
@@ -228,11 +228,6 @@ for _ in range(5):
     best = max(best, flops * repeats / max(1e-9, time.process_time() - began))
 print(best)
 """
-
-
-def _trunk_parameters(inputs: int, depth: int, width: int) -> int:
-    norm_and_bias = 3 * width
-    return inputs * width + norm_and_bias + depth * (width * width + norm_and_bias)
 
 
 def _forward(config: RunConfig, inputs: int, depth: int, outputs: int) -> float:

@@ -1,4 +1,4 @@
-"""The one place where parameters are stepped: clipping, warm-up and Adam.
+"""The one place where parameters are stepped: clipping, warm-up, Adam, projection.
 
 Adam as published (beta 0.9 and 0.999, epsilon 1e-8, no decay). The numbers are traced, so
 an ablation of the step size, the warm-up or the limit of the clip shares one program."""
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from crlscale.architecture import Architecture
+from crlscale.networks import unit_rows
 from crlscale.program import Hyper
 
 ADAM = optax.scale_by_adam()
@@ -22,8 +23,18 @@ def step_network(
     architecture: Architecture, parameters, gradient, moments, rate: jax.Array, hyper: Hyper
 ):
     """One step of the parameters of one network, or of several that share an optimiser, at step size
-    `rate` -> parameters, moments. The gradient is clipped by its norm over the whole tree."""
-    return _adam(parameters, _clip(gradient, hyper.gradient_clip), moments, rate, hyper)
+    `rate` -> parameters, moments. The gradient is clipped by its norm over the whole tree; kernels
+    of a hyperspherical architecture return to rows of norm 1."""
+    gradient = _clip(gradient, hyper.gradient_clip)
+    stepped, moments = _adam(parameters, gradient, moments, rate, hyper)
+    return (project(stepped) if architecture.hyperspherical else stepped), moments
+
+
+def project(parameters):
+    """The same tree with every row of every kernel scaled to norm 1."""
+    return jax.tree.map_with_path(
+        lambda path, leaf: unit_rows(leaf) if path[-1].key == "kernel" else leaf, parameters
+    )
 
 
 def step_scalar(value: jax.Array, gradient: jax.Array, moments, rate: jax.Array, hyper: Hyper):

@@ -73,6 +73,13 @@ VARIED = {
     "alpha_learning_rate": (1e-3, "hyper"),
     "logsumexp_penalty": (0.0, "hyper"),
     "target_entropy": (-1.0, "hyper"),
+    "residual": (False, "program"),
+    "layer_norm": (False, "program"),
+    "activation": ("relu", "program"),
+    "residual_scale": ("inverse_sqrt", "program"),
+    "zero_init": (True, "program"),
+    "norm_order": ("pre", "program"),
+    "hyperspherical": (True, "program"),
     "gradient_clip": (1.0, "hyper"),
     "warmup_updates": (100, "hyper"),
 }
@@ -145,6 +152,9 @@ def test_split_hands_every_setting_to_its_place():
         alpha_learning_rate=0.5,
         logsumexp_penalty=2.0,
         target_entropy=-0.25,
+        residual_scale="inverse_sqrt",
+        zero_init=True,
+        norm_order="pre",
         gradient_clip=0.75,
         warmup_updates=17,
     )
@@ -155,7 +165,14 @@ def test_split_hands_every_setting_to_its_place():
         "reset": "frozen",
         "actor_depth": 8,
         "critic_depth": 12,
-        "architecture": Architecture(width=33, block_size=2, precision="mixed"),
+        "architecture": Architecture(
+            width=33,
+            block_size=2,
+            precision="mixed",
+            residual_scale="inverse_sqrt",
+            zero_init=True,
+            norm_order="pre",
+        ),
         "representation_size": 21,
         "batch_size": 77,
         "num_envs": 9,
@@ -337,6 +354,26 @@ def test_depths_named_are_legal(depth, block):
         ({"goal_set": "farthest"}, "goal_set = 'farthest' is not legal"),
         ({"replay_capacity": 999}, "prefill_steps 1000 do not fit replay_capacity 999"),
         ({"unroll_length": 10_001}, "unroll_length 10001 is over replay_capacity 10000"),
+        ({"activation": "gelu"}, "activation = 'gelu' is not legal"),
+        ({"gradient_clip": 0.0}, "gradient_clip = 0.0 is not legal"),
+        ({"warmup_updates": -1}, "warmup_updates = -1 is not legal"),
+        ({"residual": False, "zero_init": True}, "zero_init = true does not go with these networks"),
+        (
+            {"residual": False, "residual_scale": "inverse_sqrt"},
+            "residual_scale = inverse_sqrt does not go with these networks",
+        ),
+        ({"layer_norm": False, "norm_order": "pre"}, "there is no LayerNorm to move"),
+        ({"activation": "relu", "zero_init": True}, "so such blocks never learn"),
+        *[
+            ({"hyperspherical": True, key: value}, f"{key} = {typed} does not go with these networks")
+            for key, value, typed in (
+                ("residual", False, "false"),
+                ("layer_norm", False, "false"),
+                ("residual_scale", "inverse_sqrt", "inverse_sqrt"),
+                ("zero_init", True, "true"),
+                ("norm_order", "pre", "pre"),
+            )
+        ],
     ],
 )
 def test_mistakes_are_one_line_that_says_what_to_type(settings, words):

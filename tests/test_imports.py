@@ -18,7 +18,7 @@ DOORS = {
     "crlscale.device": {"crlscale.device.prepare", "crlscale.device.description"},
 }
 READERS = ("analysis", "figures", "report", "stats", "store", "study", "launch")
-KERNEL = ("agents", "networks", "replay", "train", "evaluate", "envs")
+KERNEL = ("agents", "networks", "optimiser", "replay", "train", "evaluate", "envs")
 TRAINERS = (*KERNEL, "run", "checkpoint")
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from jaxprs import equations, quick_jit
 
-from crlscale.architecture import Architecture
-from crlscale.networks import Actor, Encoder, Trunk, block_shape
+from crlscale.architecture import Architecture, block_shape
+from crlscale.networks import Actor, Encoder, Trunk
 
 INPUTS, WIDTH, BATCH = 5, 6, 3
 
