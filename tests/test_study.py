@@ -174,3 +174,30 @@ def test_results_without_a_study_say_what_to_type(tmp_path, folder):
     error = refusal(find_study, tmp_path / folder, axis="batch_size")
     assert error.remedy == "crlscale sweep batch --preset smoke"
     assert "there are: none" in refusal(find_study, tmp_path / folder, "mine").message
+
+
+# --- studies of older versions ---------------------------------------------------------------
+RESULTS = Path(__file__).parent.parent / "results"
+REACHER = {"env": "reacher", "env_steps": 1_000_000, "prefill_steps": 500, "replay_capacity": 5000}
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*/study.json")), ids=lambda p: p.parent.name)
+def test_committed_study_is_still_read(path):
+    found = load_study(path.parent)
+    assert found.name == path.parent.name and found.configs
+    assert list(found.configs) == [config.run_id for config in found.configs.values()]
+
+
+@pytest.mark.parametrize(
+    "name, levels, seeds, settings",
+    [
+        ("depth-chain_8-laptop-a7232c2a", [2, 4, 8, 16, 32, 64], 5, {}),
+        ("depth-reacher-laptop-70dd6641", [2, 4, 8, 16], 3, REACHER),
+    ],
+)
+def test_study_of_an_older_version_is_what_its_command_plans_today(name, levels, seeds, settings):
+    today = plan_study({"depth": levels}, seeds=seeds, preset="laptop", settings=settings)
+    found = load_study(RESULTS / name)
+    assert found.schema_version == 1 and found.execution == Execution()
+    assert today.name == name and today.same_plan(found)
+    assert find_planned(RESULTS, today) == found
