@@ -142,19 +142,26 @@ def evaluation_env_steps(config: RunConfig) -> int:
     return (config.evaluations + 1) * config.eval_envs * config.episode_length
 
 
-def run_seconds(config: RunConfig, warm: bool = False, rate: float | None = None) -> float:
-    """Predicted seconds of one run alone on one core, start and evaluations included; `warm`: a run
-    of its shape has left its compiled programs in the cache. `rate`: matmul rate [FLOP/s], None for
-    that of this machine."""
+def start_seconds(config: RunConfig, warm: bool = False) -> float:
+    """Predicted seconds of imports and compiling; `warm`: a run of its shape has left its compiled
+    programs in the cache."""
+    cold = START_SECONDS + COMPILES * config.task.compile_seconds
+    return WARM_START_SECONDS if warm else cold
+
+
+def work_seconds(config: RunConfig, rate: float | None = None) -> float:
+    """Predicted seconds of training and evaluating one run alone on one core. `rate`: matmul rate
+    [FLOP/s], None for that of this machine."""
     steps = config.total_env_steps + evaluation_env_steps(config)
     acting = actor_parameters(config) * 2 / (rate or _rate(config.num_envs, config.width))
     elements = config.actor_layers * config.width * 3 * ELEMENT_SECONDS
-    start = START_SECONDS + COMPILES * config.task.compile_seconds
-    return (
-        (WARM_START_SECONDS if warm else start)
-        + config.total_updates * update_seconds(config, rate)
-        + steps * (config.task.step_seconds + acting + elements)
-    )
+    updates = config.total_updates * update_seconds(config, rate)
+    return updates + steps * (config.task.step_seconds + acting + elements)
+
+
+def run_seconds(config: RunConfig, warm: bool = False, rate: float | None = None) -> float:
+    """Predicted seconds of one run in a process of its own: its start and its work."""
+    return start_seconds(config, warm) + work_seconds(config, rate)
 
 
 def update_seconds(config: RunConfig, rate: float | None = None) -> float:

@@ -14,11 +14,14 @@ from crlscale.cost import (
     memory_bytes,
     record_bytes,
     run_seconds,
+    start_seconds,
     train_flops,
     update_flops,
+    work_seconds,
 )
 from crlscale.devices import DEVICES, device_named, seconds_on
 from crlscale.fit import require_fit
+from crlscale.shape import shape
 from crlscale.study import Study
 
 
@@ -102,11 +105,16 @@ def _costs(study: Study, config: RunConfig, seconds: float) -> dict:
 
 
 def study_seconds(study: Study, jobs: int) -> float:
-    """Wall time of the study in `jobs` processes: the work shared out, or the longest run. The
-    first run of a cell compiles, the others find its programs in the cache."""
-    seconds = [
-        run_seconds(study.configs[run_id], warm=index > 0)
-        for run_ids in study.cells.values()
-        for index, run_id in enumerate(run_ids)
-    ]
+    """Wall time of the study in `jobs` processes: the work shared out, or the longest process. The
+    first process of a shape compiles, the others find its programs in the cache; the programs of one
+    process compile once."""
+    work = {}
+    for run_ids in study.cells.values():
+        work |= dict.fromkeys(run_ids, work_seconds(study.configs[run_ids[0]]))
+    compiled, seconds = set(), []
+    for group in study.groups:
+        first = study.configs[group[0]]
+        start = start_seconds(first, warm=shape(first) in compiled)
+        compiled.add(shape(first))
+        seconds.append(start + sum(work[run_id] for run_id in group))
     return max(sum(seconds) / jobs, max(seconds))
