@@ -12,7 +12,7 @@ from crlscale.study_file import read_study_file
 SWEEPS = Path(__file__).parent.parent / "sweeps"
 FILES = sorted(SWEEPS.glob("*.toml"))
 PUBLISHED = [path for path in FILES if path.name.startswith(("figure-", "table-"))]
-FIGURES = {"1", "4", "6", "7", "9", "11", "12", "17"}
+FIGURES = {"1", "4", "5", "6", "7", "9", "11", "12", "16", "17"}
 # nominal env steps of the published runs [M]; every other task 100
 BUDGETS = {
     "ant_u5_maze": 400,
@@ -37,6 +37,7 @@ def test_file_says_its_question_and_every_cell_has_every_seed(path):
 def test_every_figure_and_table_is_there():
     figures = {path.stem.split("-")[1] for path in PUBLISHED if path.stem.startswith("figure-")}
     assert figures == FIGURES
+    assert [path.stem for path in PUBLISHED if path.stem.startswith("table-")] == ["table-2"]
 
 
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
