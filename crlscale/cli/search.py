@@ -3,8 +3,17 @@
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from crlscale.cli.console import DEFAULT_RESULTS, emit_json, print_table, say
+
+Find = Annotated[
+    str | None, typer.Option(help="critical: run only what brackets the jump, by bisection.")
+]
+MaxRuns = Annotated[int | None, typer.Option(help="End of --find: runs in all.")]
+MaxHours = Annotated[float | None, typer.Option(help="End of --find: hours in all.")]
 
 
 def asked_budget(find: str | None, max_runs: int | None, max_hours: float | None):
@@ -26,6 +35,14 @@ def asked_budget(find: str | None, max_runs: int | None, max_hours: float | None
                 )
         return None
     return Budget(max_runs, max_hours)
+
+
+def refuse_search(study, budget) -> None:
+    """Refuse, before anything is written, a search that cannot be."""
+    from crlscale.adaptive import check_search
+
+    if budget is not None:
+        check_search(study, budget)
 
 
 def run_search(folder: Path, study, launch: Callable[[list[str]], int], budget, json: bool) -> int:

@@ -2,7 +2,7 @@
 
 import inspect
 import textwrap
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +11,7 @@ import typer
 from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table, say
 from crlscale.cli.launch_options import launching, say_what_goes_on
 from crlscale.cli.plan import Device
+from crlscale.cli.search import Find, MaxHours, MaxRuns, asked_budget, refuse_search, run_search
 from crlscale.cli.study_options import Reduced, asked_study
 
 app = typer.Typer(
@@ -65,19 +66,15 @@ def depth(
     min: Annotated[int, typer.Option(help="Smallest depth, a power of two.")] = 2,
     max: Annotated[int, typer.Option(help="Largest depth, a power of two.")] = 64,
     levels: Levels = None,
-    find: Annotated[
-        str | None, typer.Option(help="critical: run only what brackets the jump, by bisection.")
-    ] = None,
-    max_runs: Annotated[int | None, typer.Option(help="End of --find: runs in all.")] = None,
-    max_hours: Annotated[float | None, typer.Option(help="End of --find: hours in all.")] = None,
+    find: Find = None,
+    max_runs: MaxRuns = None,
+    max_hours: MaxHours = None,
 ):
     """How does performance change with the depth of actor and critic?
 
     Example: crlscale sweep depth --min 2 --max 1024 --preset smoke
     Example: crlscale sweep depth --find critical --seeds 5 --max-runs 20
     """
-    from crlscale.cli.search import asked_budget
-
     plan = {"axes": {"depth": _levels(min, max, levels)}}
     return plan | {"search": asked_budget(find, max_runs, max_hours)}
 
@@ -219,10 +216,7 @@ def _run(
             f"--device {device} predicts; it does not run", value=device, remedy="with --dry-run"
         )
     study = find_planned(results, asked_study(plan, **asked))
-    if search is not None:
-        from crlscale.adaptive import check_search
-
-        check_search(study, search)
+    refuse_search(study, search)
     data = plan_data(study, results / study.name, how, device)
     if not json:
         print_plan(study, data)
@@ -233,15 +227,11 @@ def _run(
     folder, study = register_study(results, study)
     code = 0
     unfinished = _say_finished_share(study, folder)
+    launch = partial(_launch, folder, study, how, data["jobs"])
     if search is not None:
-        from crlscale.cli.search import run_search
-
-        def launch(run_ids: list[str]) -> int:
-            return _launch(folder, study, how, data["jobs"], run_ids)
-
         return run_search(folder, study, launch, search, json)
     if unfinished:
-        code = _launch(folder, study, how, data["jobs"])
+        code = launch()
     else:
         say("nothing to run: the study is finished")
     _show(folder, study, how, code, unfinished > 0, json)
