@@ -33,6 +33,7 @@ def main(folder: Path) -> None:
     overview.look()
     console = Console(width=WIDTH, height=HEIGHT, record=True, file=io.StringIO(), force_terminal=True)
     console.print(board(overview, Screen(WIDTH, HEIGHT)))
+    console.print()
     FIGURE.write_text(console.export_svg(theme=DIMMED_MONOKAI, code_format=SVG))
     print(FIGURE)
 

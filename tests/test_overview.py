@@ -197,7 +197,7 @@ def test_failures_come_with_cause_attempts_job_and_log(study):
     overview = look(folder)
     assert log_tail(overview, shallow[1], 2) == ["second [bold]", "third"]
     text = draw(overview, 200)
-    assert f"failed: {shallow[1]}: killed by signal 9 (attempt 3, slurm 17_4)\n" in text
+    assert f"failed: {shallow[1]} (attempt 3, slurm 17_4)\n  killed by signal 9\n" in text
     assert "| second [bold]\n" in text and "| third\n" in text and "1 tried again" in text
 
 

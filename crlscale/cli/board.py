@@ -26,7 +26,7 @@ LETTERS = {
 }
 SEEDS_SHOWN = 20  # more seeds of a cell are counted by state
 CELLS_AS_LINES, LINES_OF_TILES = 60, 40  # without an end of the screen; more cells are counted
-CAUSES_SHOWN, CAUSES_LISTED = 3, 20  # on a screen with an end, and without
+CAUSES_SHOWN, CAUSES_LISTED = 2, 20  # on a screen with an end, and without
 LOG_LINES = 2
 SHORT = {"batch_size": "batch", "actor_depth": "actor", "critic_depth": "critic"}
 COLUMN_GAP = 2
@@ -182,13 +182,12 @@ def _causes(overview: Overview, screen: Screen) -> list[Text]:
     lines = []
     for run_id in shown:
         status = overview.runs[run_id]
-        word = status["status"]
-        text = Text(no_wrap=screen.height is not None, overflow="ellipsis")
-        text.append(f"{word}: ", style=LETTERS[word][1])
-        text.append(f"{run_id}: {cause(status)}{_where(status)}")
-        lines.append(text)
+        word, why = status["status"], cause(status)
+        lines.append(Text.assemble((f"{word}: ", LETTERS[word][1]), f"{run_id}{_where(status)}"))
+        lines.append(Text(f"  {why}", no_wrap=screen.height is not None, overflow="ellipsis"))
         for line in log_tail(overview, run_id, LOG_LINES) if word != "diverged" else ():
-            lines.append(Text(f"  | {line}", style="dim", no_wrap=True, overflow="ellipsis"))
+            if line.strip() not in why:  # as far as the cause does not quote it
+                lines.append(Text(f"  | {line}", style="dim", no_wrap=True, overflow="ellipsis"))
     if len(failed) > len(shown):
         more = (
             f"and {len(failed) - len(shown)} more; crlscale runs list {overview.study.name} names all"
