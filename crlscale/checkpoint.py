@@ -1,24 +1,38 @@
 """Checkpoints of a program by orbax: the whole carry, so a resumed run equals an uninterrupted one.
 
 checkpoints/<unrolls>/ under the folder of the program's first run holds one orbax tree and
-position.json, which is written last: a checkpoint without it does not count.
+position.json, which knows every byte of the tree: one that differs from it is damaged. A checkpoint
+gets its name once it is whole. The two newest are kept, so that a damaged one costs no more than the
+training since the one before.
 """
 
+import contextlib
+import errno
 import shutil
-from dataclasses import asdict, dataclass
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import jax
 
 from crlscale.errors import CrlscaleError
+from crlscale.files import unwritable
+from crlscale.parquet import refuse_newer
 from crlscale.store import read_json, write_json
 from crlscale.train import Tally, TrainState
+
+CHECKPOINT_SCHEMA = 1
+KEPT = 2
+BLOCK = 1 << 20  # bytes read at once
 
 
 @dataclass(frozen=True)
 class Position:
     """Where the host loop stood: evaluations done, phases done since the last one, seconds of
-    training, all for the runs `run_ids` that share the program."""
+    training, all for the runs `run_ids` that share the program. `unrolls` of training so far, the
+    planned prefill included; `replay`: whether the checkpoint holds it; `refill_env_steps` of all
+    prefills after resumes without it."""
 
     run_ids: tuple[str, ...]
     evaluation: int
@@ -26,53 +40,129 @@ class Position:
     train_seconds: float
     epoch_seconds: float
     unrolls: int
+    replay: bool = True
+    refill_env_steps: int = 0
 
 
 def save(folder: Path, position: Position, state: TrainState, tally: Tally) -> None:
-    """Save, then drop older checkpoints. A kill at any moment leaves the older one in force."""
+    """Save, then drop all but the newest two. A kill at any moment leaves the older ones in force, a
+    disk that refuses is a CrlscaleError and does too. Without `position.replay` `state.replay` is
+    left out."""
     import orbax.checkpoint.experimental.v1 as ocp
 
     target = (Path(folder) / str(position.unrolls)).resolve()
-    shutil.rmtree(target, ignore_errors=True)
-    ocp.save(target / "state", {"state": state, "tally": tally})
-    write_json(target / "position.json", asdict(position))
-    for older in folder.iterdir():
-        if older.name != target.name:
-            shutil.rmtree(older, ignore_errors=True)
+    part = target.with_name(f"{position.unrolls}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        ocp.save(part / "state", _tree(position, state, tally))
+        data = {"schema_version": CHECKPOINT_SCHEMA, **asdict(position)}
+        write_json(part / "position.json", {**data, "files": _digests(part / "state")})
+        shutil.rmtree(target, ignore_errors=True)
+        part.rename(target)
+    except Exception as refused:  # orbax and tensorstore raise many kinds
+        shutil.rmtree(part, ignore_errors=True)
+        raise unwritable(target, _os_error(refused)) from refused
+    _prune(target.parent)
 
 
-def find(folder: Path, run_ids: list[str]) -> Position | None:
-    """The newest complete checkpoint of just these runs, or None."""
-    found = []
-    for path in Path(folder).glob("*/position.json"):
-        data = read_json(path)
-        position = Position(**{**data, "run_ids": tuple(data["run_ids"])})
-        if position.run_ids == tuple(run_ids):
-            found.append(position)
-    return max(found, key=lambda position: position.unrolls, default=None)
+def find(folder: Path, run_ids: list[str], tell: Callable[[str], None] = print) -> Position | None:
+    """The newest whole checkpoint of just these runs, or None without any. `tell` is told of damaged
+    ones; if there are only damaged ones that is a CrlscaleError."""
+    damaged = None
+    for unrolls in sorted(_complete(folder), reverse=True):
+        path = Path(folder) / str(unrolls)
+        data = read_json(path / "position.json")
+        refuse_newer(path / "position.json", data.get("schema_version", 1), CHECKPOINT_SCHEMA)
+        known = {field.name: data[field.name] for field in fields(Position) if field.name in data}
+        position = Position(**{**known, "run_ids": tuple(data["run_ids"])})
+        if position.run_ids != tuple(run_ids):
+            continue
+        if "files" not in data or _digests(path / "state") == data["files"]:
+            return position
+        damaged = damaged or path
+        tell(f"the checkpoint {path} is damaged; looking for the one before it")
+    if damaged is not None:
+        raise _cannot_load(damaged, "damaged")
+    return None
 
 
 def restore(folder: Path, position: Position, state, tally) -> tuple[TrainState, Tally]:
-    """Load the checkpoint at `position`; `state` and `tally` give shapes (jax.ShapeDtypeStruct)."""
+    """Load the checkpoint at `position`; `state` and `tally` give shapes (jax.ShapeDtypeStruct). The
+    replay is None if it was not saved."""
     import orbax.checkpoint.experimental.v1 as ocp
 
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     shapes = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
-        {"state": state, "tally": tally},
+        _tree(position, state, tally),
     )
     path = (Path(folder) / str(position.unrolls) / "state").resolve()
     try:
         loaded = ocp.load(path, shapes)
-    except Exception as damaged:  # orbax and tensorstore raise many kinds
-        raise CrlscaleError(
-            f"cannot load the checkpoint {path} ({type(damaged).__name__})",
-            value=str(path),
-            remedy=f"rm -r {folder}, and the run starts again",
-        ) from damaged
+    except Exception as refused:  # orbax and tensorstore raise many kinds
+        raise _cannot_load(path.parent, type(refused).__name__) from refused
     return loaded["state"], loaded["tally"]
 
 
 def drop(folder: Path) -> None:
     """Remove the checkpoints of a finished program."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def tree_bytes(tree) -> int:
+    """Bytes of all arrays (or shapes) of `tree`."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _tree(position: Position, state, tally) -> dict:
+    return {"state": state if position.replay else state._replace(replay=None), "tally": tally}
+
+
+def _complete(folder: Path) -> list[int]:
+    """Unrolls of the checkpoints that were written to their end."""
+    paths = Path(folder).glob("*/position.json")
+    return [int(path.parent.name) for path in paths if path.parent.name.isdecimal()]
+
+
+def _prune(folder: Path) -> None:
+    kept = {str(unrolls) for unrolls in sorted(_complete(folder))[-KEPT:]}
+    for path in folder.iterdir():
+        if path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _digests(folder: Path) -> dict[str, list[int]]:
+    """Path below `folder` -> size and CRC-32 of every file."""
+    found = {}
+    for path in sorted(Path(folder).rglob("*")):
+        if path.is_file():
+            found[path.relative_to(folder).as_posix()] = _digest(path)
+    return found
+
+
+def _digest(path: Path) -> list[int]:
+    size = crc = 0
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        while block := file.read(BLOCK):
+            size, crc = size + len(block), zlib.crc32(block, crc)
+    return [size, crc]
+
+
+def _os_error(refused: Exception) -> OSError:
+    """What the system said, where orbax hands it on, or only as words."""
+    cause: BaseException | None = refused
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    words = " ".join(str(refused).split())[:300]
+    full = "No space left" in words or "RESOURCE_EXHAUSTED" in words
+    return OSError(errno.ENOSPC, "No space left on device") if full else OSError(words)
+
+
+def _cannot_load(path: Path, why: str) -> CrlscaleError:
+    return CrlscaleError(
+        f"cannot load the checkpoint {path} ({why})",
+        value=str(path),
+        remedy=f"rm -r {path.parent}, and the run starts again",
+    )

@@ -2,7 +2,8 @@
 
 `<study>/.cache/<name>` holds the table of the last reading; its footer says which rows came
 from which file. A file is known by its size, time of change and inode: only files that differ
-are read again. A cache that cannot be read or written is as good as none.
+are read again. A cache that cannot be read or written is as good as none. Damaged files are left out
+and change nothing for the others; `store.read_runs` names them.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from crlscale import parquet
 from crlscale.errors import CrlscaleError
-from crlscale.files import replace_file
+from crlscale.files import Damaged, replace_file
 from crlscale.schema import Column
 
 Mark = list[int]  # size [bytes], time of change [ns], inode
@@ -28,15 +29,16 @@ def gather(folder: Path, name: str, columns: list[Column]):
     if table is not None and {run: mark for run, (mark, _) in known.items()} == marks:
         return table
     slices = _slices(known, table) if known.keys() <= marks.keys() else {}
-    tables = []
+    tables = {}
     for run, mark in marks.items():
         if run in slices and known[run][0] == mark:
-            tables.append(slices[run])
+            tables[run] = slices[run]
         else:
-            tables.append(parquet.read_table(folder / "runs" / run / name)[0])
+            with contextlib.suppress(Damaged):
+                tables[run] = parquet.read_table(folder / "runs" / run / name)[0]
     empty = parquet.arrow_schema(columns).empty_table()
-    table = pa.concat_tables([empty, *tables], promote_options="permissive").combine_chunks()
-    rows = {run: [mark, len(part)] for (run, mark), part in zip(marks.items(), tables, strict=True)}
+    table = pa.concat_tables([empty, *tables.values()], promote_options="permissive").combine_chunks()
+    rows = {run: [marks[run], len(part)] for run, part in tables.items()}
     with contextlib.suppress(CrlscaleError):  # a folder that may only be read
         replace_file(cache, parquet.table_to_bytes(table, {"rows": rows}, compression="none"))
     return table

@@ -15,7 +15,7 @@ from pathlib import Path
 from crlscale.cost import train_flops
 from crlscale.errors import CrlscaleError
 from crlscale.record import FINISHED
-from crlscale.store import LOST_AFTER_SECONDS, is_lost, read_run_status
+from crlscale.store import LOST_AFTER_SECONDS, damage_of, is_lost, read_run_status
 from crlscale.study import load_study
 
 # every state that a run can be seen in, the worst first
@@ -209,6 +209,8 @@ def _status(run_folder: str) -> dict:
         if not os.path.exists(f"{run_folder}/status.json"):  # removed between two looks
             return {"status": "planned"}
         return {"status": "damaged", "cause": f"{error.message}; try: {error.remedy}"}
+    if damage := damage_of(run_folder, status):
+        return {**status, "status": "damaged", "cause": damage}
     if status.get("status") not in STATES:
         return {
             "status": "damaged",

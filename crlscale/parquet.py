@@ -6,6 +6,7 @@ pyarrow is imported inside the functions, so that the command line starts quickl
 import json
 import math
 import operator
+import os
 from pathlib import Path
 
 from crlscale.errors import CrlscaleError
@@ -104,6 +105,20 @@ def read_table(path: Path) -> tuple:
     return table.replace_schema_metadata(None), footer
 
 
+def looks_whole(path: Path) -> bool:
+    """Whether a file begins and ends as a Parquet file does, which one that was cut short does not;
+    reads 8 bytes. A file that is not there lacks nothing."""
+    try:
+        with open(path, "rb") as file:
+            first = file.read(4)
+            file.seek(-4, os.SEEK_END)
+            return first == file.read(4) == b"PAR1"
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
 def refuse_newer(path: Path, schema_version: object, newest: int = SCHEMA_VERSION) -> None:
     """A CrlscaleError if the file at `path` was written by a later schema than `newest`."""
     if not isinstance(schema_version, int):
@@ -119,9 +134,7 @@ def refuse_newer(path: Path, schema_version: object, newest: int = SCHEMA_VERSIO
 def _footer(path: Path, metadata: dict[bytes, bytes] | None) -> dict:
     text = (metadata or {}).get(FOOTER_KEY)
     if text is None:
-        raise CrlscaleError(
-            f"{path} was not written by crlscale", value=str(path), remedy="move it elsewhere"
-        )
+        raise damaged(path, "not written by crlscale")
     footer = json.loads(text)
     refuse_newer(path, footer.get("schema_version"))
     return footer

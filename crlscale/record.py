@@ -18,38 +18,23 @@ import crlscale
 from crlscale import parquet
 from crlscale.claim import release, taken_over
 from crlscale.errors import CrlscaleError
-from crlscale.files import Damaged, damaged
-from crlscale.store import STATUS_SCHEMA, read_json, read_metadata, write_json
+from crlscale.files import Damaged
+from crlscale.store import FINISHED as FINISHED
+from crlscale.store import STATUS_SCHEMA, read_run_status, write_json
 
 BEAT_EVERY = 10.0
-FINISHED = ("complete", "diverged")
 
 # why a run failed
 KINDS = ("killed", "preempted", "lost", "out_of_memory", "exception", "illegal", "unwritable")
 
 
 def read_status(run_folder: Path) -> dict:
-    """status.json of a run, or {"status": "planned"} if it has none. A damaged one is a failed run,
-    to be tried again, or a finished one if its measurements say so."""
-    path = Path(run_folder) / "status.json"
-    if not path.exists():
-        return {"status": "planned"}
+    """status.json of a run, or {"status": "planned"} if it has none. A run that has a damaged one and
+    has not finished counts as failed: it is tried again."""
     try:
-        status = read_json(path)
-        if "status" not in status:
-            raise damaged(path, "damaged (no status)")
+        return read_run_status(run_folder)
     except Damaged as damage:
-        return _without_status(Path(run_folder), damage)
-    parquet.refuse_newer(path, status.get("schema_version", STATUS_SCHEMA), STATUS_SCHEMA)
-    return status
-
-
-def _without_status(run_folder: Path, damage: Damaged) -> dict:
-    with contextlib.suppress(CrlscaleError):
-        ended = read_metadata(run_folder / "metrics.parquet").get("status")
-        if ended in FINISHED:
-            return {"status": ended, "cause": damage.message}
-    return {"status": "failed", "kind": "lost", "cause": damage.message}
+        return {"status": "failed", "kind": "lost", "cause": damage.message}
 
 
 def record_failure(run_folder: Path, cause: str, kind: str = "exception") -> None:
@@ -102,10 +87,15 @@ class RunRecord:
 
     def begin(self) -> None:
         """Write the first status and the line of history that an attempt begins."""
-        self.update()
+        self.update(started=time.time())
         known = ("attempts", "launcher", "job", "host", "code_version")
         facts = {key: self._status[key] for key in known}
         add_history(self.folder, "started", was=self._before["status"], **facts)
+
+    def resumed(self, unrolls: int, replay: bool) -> None:
+        """Into the history: that this attempt goes on from a checkpoint."""
+        attempts = self._status["attempts"]
+        add_history(self.folder, "resumed", unrolls=unrolls, replay=replay, attempts=attempts)
 
     def update(self, **changes) -> None:
         """Change some keys and write the file with a fresh heartbeat; a run that another process

@@ -110,9 +110,9 @@ class _Process:
         for run_id in todo:
             config = self.study.configs[run_id]
             run_folder = self.folder / "runs" / run_id
-            write_json(run_folder / "config.json", config.model_dump())
             totals = {"total_env_steps": config.total_env_steps, "total_updates": config.total_updates}
             records.append(RunRecord(run_folder, run_id, env_steps=0, gradient_steps=0, **totals))
+            write_json(run_folder / "config.json", config.model_dump())
             records[-1].begin()
 
     def _train(self, todo: list[str], records: list[RunRecord], trackers: Trackers) -> int:

@@ -87,6 +87,12 @@ _MACHINE = [
     Column("program_runs", "int64", "runs", "runs that trained in this program and share its times"),
     Column("physics", "string", "JSON", "fingerprint of the simulation, in row 0 (docs/tasks.md)"),
     Column("resumed", "bool", "-", "whether this row follows a resume from a checkpoint"),
+    Column(
+        "refill_env_steps",
+        "int64",
+        "steps",
+        "of fresh prefills after resumes without the saved replay, not in env_steps; 0 = never lost",
+    ),
 ]
 
 METRICS = [*_AXES, *_PROGRESS, *_evaluation_columns(), *_TRAINING, *_MACHINE]

@@ -5,6 +5,7 @@ goals.parquet}`. A reader sees the old file or the new one, never a part of one.
 pyarrow are imported inside the functions, so that the command line starts quickly.
 """
 
+import contextlib
 import json
 import os
 import time
@@ -12,13 +13,14 @@ from pathlib import Path
 
 from crlscale import parquet
 from crlscale.errors import CrlscaleError
-from crlscale.files import damaged, read_bytes, replace_file
+from crlscale.files import Damaged, damaged, read_bytes, replace_file
 from crlscale.gather import gather
 from crlscale.schema import GOALS, METRICS
 
 LOST_AFTER_SECONDS = 60.0
 
 STATUS_SCHEMA = 1
+FINISHED = ("complete", "diverged")
 
 # what status.json reports, and the dtype of its column in `read_runs`; times are unix seconds
 STATUS_FIELDS = {
@@ -94,17 +96,40 @@ def read_run_goals(run_folder: Path) -> list[dict]:
 
 def read_run_status(run_folder: Path) -> dict:
     """status.json of a run as it was written, its fields checked; {"status": "planned"} without one.
-    A file that cannot be read, or holds something else, is a CrlscaleError."""
+    Of a damaged file the measurements of a finished run tell its status; else, as one that cannot be
+    read, it is a CrlscaleError."""
     path = f"{run_folder}/status.json"  # a Path for each of 10,000 runs takes longer than reading it
     if not os.path.exists(path):
         return {"status": "planned"}
+    try:
+        return _checked_status(path)
+    except Damaged as damage:
+        with contextlib.suppress(CrlscaleError):
+            ended = read_metadata(Path(run_folder) / "metrics.parquet").get("status")
+            if ended in FINISHED:
+                return {"status": ended, "cause": damage.message}
+        raise
+
+
+def _checked_status(path: str) -> dict:
     status = read_json(path)
     parquet.refuse_newer(path, status.get("schema_version"), STATUS_SCHEMA)
     for field, kind in _CHECKED.items():
         value = status.get(field)
         if value is not None and not isinstance(value, kind):
             raise damaged(path, f"damaged ({field} = {value!r})")
+    if "status" not in status:
+        raise damaged(path, "damaged (no status)")
     return status
+
+
+def damage_of(run_folder: Path, status: dict) -> str | None:
+    """What is wrong with the measurements of a run that has finished, and what to type; None if they
+    look whole, from their first and last bytes."""
+    path = f"{run_folder}/metrics.parquet"
+    if status["status"] not in FINISHED or parquet.looks_whole(path):
+        return None
+    return str(damaged(path, "cut short or damaged"))
 
 
 def is_lost(status: dict, now: float) -> bool:
@@ -140,8 +165,9 @@ def read_goals(folder: Path):
 def read_runs(folder: Path):
     """DataFrame with one row a planned run, in the order of the plan: run_id, config, status.
 
-    A run without status.json is "planned"; one that is "running" without a heartbeat for
-    60 s is "lost". What a run has not reported is missing."""
+    A run without status.json is "planned"; one that is "running" without a heartbeat for 60 s is
+    "lost"; one whose status or finished measurements cannot be read is "damaged", with the way out as
+    its cause. What a run has not reported is missing."""
     import pandas as pd
 
     from crlscale.study import load_study  # study writes through this module
@@ -149,16 +175,24 @@ def read_runs(folder: Path):
     folder = _study_folder(folder)
     configs = load_study(folder).configs
     settings = [config.model_dump() for config in configs.values()]
-    statuses = [read_run_status(folder / "runs" / run_id) for run_id in configs]
     now = time.time()
-    for status in statuses:
-        status |= {"status": "lost"} if is_lost(status, now) else {}
+    statuses = [_seen_status(folder / "runs" / run_id, now) for run_id in configs]
     frame = {"run_id": list(configs)}
     for field in settings[0] if settings else ():
         frame[field] = _setting([setting[field] for setting in settings])
     for field, dtype in STATUS_FIELDS.items():
         frame[field] = pd.Series([status.get(field) for status in statuses], dtype=dtype)
     return pd.DataFrame(frame)
+
+
+def _seen_status(run_folder: Path, now: float) -> dict:
+    try:
+        status = read_run_status(run_folder)
+    except Damaged as damage:
+        return {"status": "damaged", "cause": str(damage)}
+    if damage := damage_of(run_folder, status):
+        return {**status, "status": "damaged", "cause": damage}
+    return {**status, "status": "lost"} if is_lost(status, now) else status
 
 
 def _study_folder(folder: Path) -> Path:

@@ -14,7 +14,7 @@ from crlscale.files import damaged
 from crlscale.parquet import refuse_newer
 from crlscale.store import read_json, write_json
 
-STUDY_SCHEMA = 2  # 2: runs_per_process, where, equal
+STUDY_SCHEMA = 2  # 2: runs_per_process, checkpoint_replay_gb, where, equal
 
 
 class Execution(BaseModel):
@@ -27,12 +27,16 @@ class Execution(BaseModel):
     runs_per_process: int = Field(
         1, ge=1, description="runs that one process trains, program after program; at least a program"
     )
+    checkpoint_replay_gb: float = Field(
+        2.0, ge=0, description="largest replay of a program that its checkpoints hold [GB]"
+    )
 
     def identity(self) -> dict:
         """What tells studies apart by name; a field that came later counts where it was asked for."""
         values = self.model_dump()
-        if self.runs_per_process == 1:
-            del values["runs_per_process"]
+        for later, default in (("runs_per_process", 1), ("checkpoint_replay_gb", 2.0)):
+            if values[later] == default:
+                del values[later]
         return values
 
 

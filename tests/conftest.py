@@ -7,6 +7,7 @@ This file does not import jax, so tests that do not need it stay quick.
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 
 import hypothesis
@@ -56,3 +57,15 @@ def relaxed_arrays(monkeypatch):
         monkeypatch.delenv(variable)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A folder on a file system of 256 KiB of its own."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("needs the right to mount a small tmpfs")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

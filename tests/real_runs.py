@@ -60,6 +60,41 @@ def start_python(*arguments: str, **options) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, **options)
 
 
+SIGNALLED = """
+import json, os, sys
+from crlscale import record
+number, at, arguments = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
+update, add_history = record.RunRecord.update, record.add_history
+
+def signal_once(here):
+    global at
+    if at is not None and here == at:
+        at = None
+        os.kill(os.getpid(), number)
+
+def updated(self, **changes):
+    update(self, **changes)
+    if changes.get("gradient_steps"):
+        signal_once("chunk")
+
+def noted(folder, event, **facts):
+    add_history(folder, event, **facts)
+    signal_once(facts.get("phase"))
+
+record.RunRecord.update, record.add_history = updated, noted
+from crlscale.cli.app import main
+main(["run", *arguments])
+"""
+
+
+def run_signalled(folder: Path, run_ids: list[str], number: int, at: str, **options) -> tuple:
+    """`crlscale run` that gets signal `number` once: after its first chunk (`at` = "chunk"), or when it
+    begins a phase (compile, prefill, evaluate, write, train, checkpoint). Exit code, stdout, stderr."""
+    environment = {**os.environ, "CRLSCALE_TRACE": "1", **options}
+    arguments = (str(int(number)), at, str(folder), *run_ids)
+    return finish(start_python("-c", SIGNALLED, *arguments, env=environment))
+
+
 def finish(process: subprocess.Popen, seconds: float = 300.0) -> tuple[int, str, str]:
     """Exit code, stdout, stderr of a process, once it has ended; one that hangs is aborted."""
     try:

@@ -77,11 +77,11 @@ def test_saved_arrays_may_be_donated_at_once(tmp_path):
     np.testing.assert_array_equal(found["x"], np.arange(100_000, dtype=np.float32))
 
 
-def test_newer_checkpoint_takes_the_place_of_the_older(tmp_path):
-    for unrolls in (9, 100):  # not by order of text
+def test_the_two_newest_are_kept(tmp_path):
+    for unrolls in (9, 100, 101):  # not by order of text
         checkpoint.save(tmp_path, position(unrolls), {"x": jnp.float32(unrolls)}, {})
         assert checkpoint.find(tmp_path, list(IDS)) == position(unrolls)
-        assert [path.name for path in tmp_path.iterdir()] == [str(unrolls)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["100", "101"]
 
 
 def test_same_place_may_be_saved_again(tmp_path):
@@ -93,11 +93,23 @@ def test_same_place_may_be_saved_again(tmp_path):
     assert found["x"] == 2.0
 
 
-def test_checkpoint_without_its_position_does_not_count(tmp_path):
-    """position.json is written last: a kill before that leaves the older one in force."""
+def test_half_written_checkpoint_does_not_count_and_goes(tmp_path):
+    """It has its name once it is whole: a kill before that leaves the older one in force."""
     checkpoint.save(tmp_path, position(7), {"x": jnp.float32(7)}, {})
-    (tmp_path / "9" / "state").mkdir(parents=True)
+    (tmp_path / "9.part" / "state").mkdir(parents=True)
+    (tmp_path / "9.part" / "position.json").write_text(json.dumps(asdict(position(9))))
+    (tmp_path / "8" / "state").mkdir(parents=True)
     assert checkpoint.find(tmp_path, list(IDS)) == position(7)
+    checkpoint.save(tmp_path, position(10), {"x": jnp.float32(10)}, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["10", "7"]
+
+
+def test_checkpoint_of_a_newer_crlscale_is_refused(tmp_path):
+    checkpoint.save(tmp_path, position(), {"x": jnp.float32(7)}, {})
+    path = tmp_path / "7" / "position.json"
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
+    with pytest.raises(CrlscaleError, match="has schema 2"):
+        checkpoint.find(tmp_path, list(IDS))
 
 
 def test_newest_of_several_is_found(tmp_path):
@@ -129,12 +141,71 @@ def test_nothing_pickled_is_written(tmp_path):
     assert names and not any(name.endswith((".pkl", ".pickle", ".npy")) for name in names)
 
 
-def test_damaged_checkpoint_says_the_way_out(tmp_path, carry):
-    folder = tmp_path / "checkpoints"
-    checkpoint.save(folder, position(), *carry)
-    for path in (folder / "7" / "state").rglob("*"):
-        if path.is_file():
-            path.write_bytes(b"")
-    with pytest.raises(CrlscaleError, match="cannot load the checkpoint") as refused:
-        checkpoint.restore(folder, position(), *shapes(carry))
+def damage(folder, how):
+    """Harm the largest file of a checkpoint, as another program or a disk might."""
+    path = max(
+        (p for p in (folder / "state").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size
+    )
+    content = path.read_bytes()
+    if how == "removed":
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        middle = len(content) // 2
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+
+
+@pytest.mark.parametrize("how", ["removed", "cut", "flipped"])
+def test_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, carry, how):
+    folder, told = tmp_path / "checkpoints", []
+    for unrolls in (7, 9):
+        checkpoint.save(folder, position(unrolls), *carry)
+    damage(folder / "9", how)
+    found = checkpoint.find(folder, list(IDS), told.append)
+    assert found == position(7)
+    assert told == [f"the checkpoint {folder / '9'} is damaged; looking for the one before it"]
+    assert bits(checkpoint.restore(folder, found, *shapes(carry))) == bits(carry)
+    damage(folder / "7", how)
+    with pytest.raises(CrlscaleError, match=r"cannot load the checkpoint .*9 ") as refused:
+        checkpoint.find(folder, list(IDS), told.append)
     assert f"rm -r {folder}" in refused.value.remedy
+    assert (folder / "9").exists() and (folder / "7").exists()
+
+
+def test_checkpoint_that_does_not_fit_the_program_says_the_way_out(tmp_path):
+    checkpoint.save(tmp_path, position(), {"x": jnp.zeros(3)}, {})
+    with pytest.raises(CrlscaleError, match="cannot load the checkpoint") as refused:
+        checkpoint.restore(tmp_path, position(), {"y": jax.ShapeDtypeStruct((3,), jnp.float32)}, {})
+    assert f"rm -r {tmp_path}" in refused.value.remedy
+
+
+def test_replay_is_left_out_where_it_is_too_large(tmp_path, carry):
+    state, tally = carry
+    whole, without = position(7), position(9, replay=False, refill_env_steps=40)
+    checkpoint.save(tmp_path, whole, state, tally)
+    checkpoint.save(tmp_path, without, state, tally)
+    found = checkpoint.find(tmp_path, list(IDS))
+    assert found == without
+    restored, _ = checkpoint.restore(tmp_path, found, *shapes(carry))
+    assert restored.replay is None
+    assert bits(restored) == bits(state._replace(replay=None))
+    sizes = [
+        sum(p.stat().st_size for p in (tmp_path / name).rglob("*") if p.is_file())
+        for name in ("7", "9")
+    ]
+    assert sizes[1] < sizes[0]
+
+
+def test_bytes_of_a_tree_are_those_of_its_arrays():
+    tree = {"a": jnp.zeros((3, 5), jnp.float32), "b": [jnp.zeros(7, jnp.int8), None]}
+    assert checkpoint.tree_bytes(tree) == checkpoint.tree_bytes(shapes(tree)) == 67
+
+
+def test_full_disk_leaves_the_older_checkpoint_in_force(full_disk):
+    checkpoint.save(full_disk, position(7), {"x": jnp.float32(7)}, {})
+    noise = np.random.default_rng(0).random(200_000).astype(np.float32)
+    with pytest.raises(CrlscaleError, match="No space left on device; try: make room"):
+        checkpoint.save(full_disk, position(9), {"x": jnp.asarray(noise)}, {})
+    assert checkpoint.find(full_disk, list(IDS)) == position(7)
+    assert [path.name for path in full_disk.iterdir()] == ["7"]

@@ -7,6 +7,8 @@ from reading_cli import run
 from real_runs import snapshot, tiny_study
 from simulated import flat, write_study
 
+from crlscale.study import STUDY_SCHEMA
+
 
 @pytest.fixture
 def planned(results):
@@ -40,7 +42,7 @@ def test_newer_or_damaged_study_is_refused_and_stays(planned, results, capsys):
     path = folder / "study.json"
     text = path.read_text()
     for damage in (
-        text.replace('"schema_version": 1', '"schema_version": 2'),
+        text.replace(f'"schema_version": {STUDY_SCHEMA}', f'"schema_version": {STUDY_SCHEMA + 1}'),
         text[: len(text) // 2],
         "",
     ):

@@ -6,7 +6,7 @@ import signal
 
 import numpy as np
 import pytest
-from real_runs import crlscale, finish, once, start, status, tiny_study, wait_for
+from real_runs import crlscale, once, run_signalled, status, tiny_study
 
 from crlscale import store
 from crlscale.schema import METRICS
@@ -145,11 +145,7 @@ def test_status_is_that_of_a_finished_run(plain):
 
 # --- stopping and going on -----------------------------------------------------------------
 def stop_at_first_chunk(study, run_ids, number) -> tuple[int, str, str]:
-    """Start runs and signal them before jax is there: they stop after their first chunk."""
-    process = start("run", study, *run_ids)
-    wait_for(lambda: status(study, run_ids[-1]).get("pid") == process.pid)
-    process.send_signal(number)
-    return finish(process)
+    return run_signalled(study, run_ids, number, "chunk")
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +208,60 @@ def test_seconds_of_training_go_on_too(interrupted):
     assert seconds[0] == 0 < seconds[1] < seconds[2]
     rate = rows(interrupted["run"])[1]["updates_per_second"]
     assert rate == pytest.approx(24 / seconds[1])
+
+
+@pytest.mark.slow
+def test_run_without_its_replay_goes_on_after_a_fresh_prefill_and_says_so(tmp_path, plain):
+    execution = Execution(checkpoint_replay_gb=0.0)
+    study, plan = tiny_study(tmp_path, execution=execution)
+    ((run_id, config),) = plan.configs.items()
+    assert plan.configs[run_id] == plain["config"]
+    for _ in range(2):
+        assert stop_at_first_chunk(study, [run_id], signal.SIGTERM)[0] == 75
+    code, _, err = crlscale("run", study, run_id)
+    assert code == 0 and "holds no replay" in err
+    found, wanted = rows(study / "runs" / run_id), rows(plain["run"])
+    refill = config.prefill_env_steps
+    assert [row["refill_env_steps"] for row in found] == [0, 2 * refill, 2 * refill]
+    assert [row["refill_env_steps"] for row in wanted] == [0, 0, 0]
+    assert without(found[0], TIMES) == without(wanted[0], TIMES)
+    for mine, theirs in zip(found[1:], wanted[1:], strict=True):
+        assert (mine["env_steps"], mine["gradient_steps"]) == (
+            theirs["env_steps"],
+            theirs["gradient_steps"],
+        )
+        assert math.isfinite(mine["critic_loss"]) and mine["critic_loss"] != theirs["critic_loss"]
+
+
+@pytest.mark.slow
+def test_other_versions_after_a_resume_are_told_and_stand_in_the_footer(tmp_path):
+    """As after an upgrade between the stop and the resume."""
+    study, plan = tiny_study(tmp_path)
+    (run_id,) = plan.configs
+    run = study / "runs" / run_id
+    stop_at_first_chunk(study, [run_id], signal.SIGTERM)
+    footer = store.read_metadata(run / "metrics.parquet")
+    footer["versions"]["jax"], footer["code_version"] = "0.0.1", "0.0.2"
+    store.write_metrics(run, rows(run), footer)
+    code, _, err = crlscale("run", study, run_id)
+    assert code == 0
+    assert f"{run_id} goes on with other versions: jax 0.0.1 -> " in err and "crlscale 0.0.2 -> " in err
+    (before,) = store.read_metadata(run / "metrics.parquet")["before"]
+    assert (before["until_evaluation"], before["code_version"]) == (0, "0.0.2")
+    assert before["versions"]["jax"] == "0.0.1"
+
+
+@pytest.mark.slow
+def test_run_whose_rows_were_removed_does_not_go_on_as_if_they_were_there(tmp_path):
+    study, plan = tiny_study(tmp_path)
+    (run_id,) = plan.configs
+    run = study / "runs" / run_id
+    stop_at_first_chunk(study, [run_id], signal.SIGTERM)
+    (run / "metrics.parquet").unlink()
+    code, _, err = crlscale("run", study, run_id)
+    assert code == 2 and "without rows that were measured" in err and f"rm -r {run}" in err
+    assert (status(study, run_id)["status"], status(study, run_id)["kind"]) == ("failed", "illegal")
+    assert (run / "checkpoints").exists()
 
 
 # --- physics -------------------------------------------------------------------------------

@@ -3,13 +3,16 @@
 import json
 import multiprocessing
 import os
+import signal
 import socket
 
 import pytest
-from real_runs import crlscale, read_only, snapshot, status, tiny_study
+from fault_report import NOT_COMPARED
+from real_runs import crlscale, read_only, run_signalled, snapshot, status, statuses, tiny_study
 from simulated import flat, write_study
 
-from crlscale import claim, record
+from crlscale import __version__ as crlscale_version
+from crlscale import claim, record, store
 from crlscale.errors import CrlscaleError
 from crlscale.run import partition, run_group
 from crlscale.study import Execution, load_study
@@ -136,3 +139,103 @@ def test_the_host_is_in_the_record_of_who_runs(planned):
     folder, ids = planned
     claim.claim(folder / "runs" / ids[0])
     assert socket.gethostname() in refusal(folder, [ids[0]]).message
+
+
+# --- several programs ------------------------------------------------------------------------
+def measured(folder, run_id) -> list[dict]:
+    """The rows of a run, without its times and what the process had done before."""
+    rows = store.read_run_metrics(folder / "runs" / run_id)
+    return [{key: value for key, value in row.items() if key not in NOT_COMPARED} for row in rows]
+
+
+@pytest.mark.slow
+def test_programs_of_one_process_are_compiled_once_and_fail_each_for_itself(tmp_path):
+    """Of five runs of equal shape the second cannot be written, the third diverges, the fourth is
+    somebody else's; the others are as they would be alone."""
+    axes = {"discount": [0.9, 0.95], "critic_learning_rate": [3e-4, 1e30]}
+    folder, study = tiny_study(tmp_path, axes=axes, seeds=2, execution=Execution(runs_per_process=8))
+    (group,) = study.groups
+    cells = [ids for ids in study.cells.values()]
+    first, second, diverging, taken, last = (
+        cells[0][0],
+        cells[0][1],
+        cells[1][0],
+        cells[2][0],
+        cells[2][1],
+    )
+    (folder / "runs" / second / "config.json").mkdir(parents=True)
+    (folder / "runs" / taken).mkdir()
+    theirs = {"pid": 7, "host": "another-host", "born": 1.0}
+    (folder / "runs" / taken / "claim.json").write_text(json.dumps(theirs))
+    asked = (last, taken, diverging, second, first)  # the order is that of the plan all the same
+    code, _, err = crlscale("run", folder, *asked)
+    assert code == 2, err
+    assert f"{taken} is being run by process 7 on another-host" in err
+    assert "cannot write" in err and second in err
+    found = {run_id: status(folder, run_id) for run_id in asked}
+    told = [found[run_id].get("status") for run_id in (first, second, diverging, taken, last)]
+    assert told == ["complete", "failed", "diverged", None, "complete"]
+    assert found[second]["kind"] == "unwritable"
+    assert found[first]["ended"] <= found[diverging]["started"] < found[last]["started"]
+    assert {found[run_id]["attempts"] for run_id in (first, second, diverging, last)} == {1}
+    seconds = [
+        store.read_run_metrics(folder / "runs" / i)[0]["compile_seconds"]
+        for i in (first, diverging, last)
+    ]
+    assert seconds[0] > 0 and seconds[1:] == [0.0, 0.0]
+    assert len(group) == 8 and statuses(folder)[group[-1]] == "planned"
+
+    alone, _ = tiny_study(tmp_path / "alone", axes=axes, seeds=2)
+    assert crlscale("run", alone, last)[0] == 0
+    assert measured(folder, last) == measured(alone, last)
+
+
+@pytest.mark.slow
+def test_signal_between_programs_leaves_the_next_one_planned(tmp_path):
+    folder, study = tiny_study(tmp_path, seeds=2)
+    first, second = study.configs
+    code, _, err = run_signalled(folder, [first, second], signal.SIGTERM, "end")
+    assert code == 75, err
+    assert statuses(folder) == {first: "complete", second: "planned"}
+    assert not (folder / "runs" / second / "claim.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "number, at, rows", [(signal.SIGUSR2, "compile", 0), (signal.SIGINT, "evaluate", 1)]
+)
+def test_signal_while_it_compiles_or_evaluates_stops_a_run_before_it_trains(tmp_path, number, at, rows):
+    folder, study = tiny_study(tmp_path)
+    (run_id,) = study.configs
+    code, _, err = run_signalled(folder, [run_id], number, at)
+    assert code == (130 if number == signal.SIGINT else 75), err
+    found = status(folder, run_id)
+    assert (found["status"], found["gradient_steps"]) == ("stopped", 0)
+    assert len(store.read_run_metrics(folder / "runs" / run_id)) == rows
+    assert (folder / "runs" / run_id / "checkpoints").exists() == (rows > 0)
+    assert crlscale("run", folder, run_id)[0] == 0
+    assert status(folder, run_id)["attempts"] == 2
+
+
+@pytest.mark.parametrize("text", ["RESOURCE_EXHAUSTED: Out of memory allocating 10 bytes", ""])
+def test_want_of_memory_is_a_kind_of_its_own(planned, monkeypatch, capsys, text):
+    """XLA's has only its text to be known by."""
+    folder, ids = planned
+
+    def fail(threads):
+        raise RuntimeError(text) if text else MemoryError
+
+    monkeypatch.setattr("crlscale.run.device.prepare", fail)
+    assert run_group(folder, [ids[0]]) == 1
+    found = status(folder, ids[0])
+    assert (found["status"], found["kind"]) == ("failed", "out_of_memory")
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_another_version_than_that_of_the_plan_is_told(planned, monkeypatch, capsys):
+    folder, ids = planned
+    monkeypatch.setattr("crlscale.run.__version__", "99.0")
+    monkeypatch.setattr("crlscale.run.device.prepare", lambda threads: 1 / 0)
+    run_group(folder, [ids[0]])
+    assert "was planned with crlscale 0.1.0, this is 99.0" in capsys.readouterr().err
+    assert status(folder, ids[0])["code_version"] == crlscale_version

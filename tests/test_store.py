@@ -65,18 +65,6 @@ def study(tmp_path):
 
 
 @pytest.fixture
-def full_disk(tmp_path):
-    """A folder on a file system of 256 KiB of its own."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("needs the right to mount a small tmpfs")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-@pytest.fixture
 def read_only(study):
     """Function that makes the study's folder refuse every write, root's too."""
 
@@ -380,12 +368,21 @@ def refuse_study(study, words):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99, 0.9999])
-def test_file_cut_short_names_itself_and_the_way_out(study, share):
+def test_file_cut_short_is_left_out_of_a_study_and_names_itself_and_the_way_out(study, share):
     write_run(study, "a")
     path = write_run(study, "b", evaluations=30)
+    whole = store.read_metrics(study)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    refuse_study(study, [str(path), "cut short", f"rm -r {path.parent}", "crlscale run depth-study b"])
+    for _ in range(2):  # read, then from the cache
+        assert store.read_metrics(study).equals(whole[whole["run_id"] == "a"])
+    with pytest.raises(CrlscaleError) as error:
+        store.read_run_metrics(path.parent)
+    assert "\n" not in str(error.value)
+    for word in (str(path), "cut short", f"rm -r {path.parent}", "crlscale run depth-study b"):
+        assert word in str(error.value)
+    path.write_bytes(content)
+    assert store.read_metrics(study).equals(whole)
 
 
 def test_flipped_bits_are_noticed(study):
@@ -413,13 +410,16 @@ def test_newer_schema_is_refused(study, monkeypatch):
     refuse_study(study, [str(path), f"has schema {SCHEMA_VERSION + 1}", "a newer crlscale"])
 
 
-def test_file_of_another_program_is_refused(study):
+def test_file_of_another_program_is_left_out(study):
     import pyarrow.parquet as pq
 
+    write_run(study, "b")
     path = study / "runs" / "a" / "metrics.parquet"
     path.parent.mkdir(parents=True)
     pq.write_table(pa.table({"run_id": ["a"]}), path)
-    refuse_study(study, [str(path), "not written by crlscale"])
+    assert store.read_metrics(study)["run_id"].tolist() == ["b", "b"]
+    with pytest.raises(CrlscaleError, match="not written by crlscale"):
+        store.read_run_metrics(path.parent)
 
 
 # --- the cache ---------------------------------------------------------------------------------
@@ -565,18 +565,54 @@ def test_running_run_without_a_heartbeat_is_lost(planned):
     [
         (b'{"status": ', "damaged"),
         (b'{"schema_version": 1, "status": "running", "env_steps": "many"}', "env_steps = 'many'"),
-        (b'{"schema_version": 99, "status": "complete"}', "has schema 99"),
         (b'{"status": "complete"}', "no schema version"),
+        (b'{"schema_version": 1}', "no status"),
     ],
 )
-def test_damaged_status_names_itself(planned, status, words):
+def test_damaged_status_is_a_damaged_run_beside_the_others(planned, status, words):
     folder, study = planned
-    path = folder / "runs" / next(iter(study.configs)) / "status.json"
+    first, second, *_ = study.configs
+    write_status(folder, second, status="complete")
+    path = folder / "runs" / first / "status.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(status)
-    with pytest.raises(CrlscaleError, match=words) as error:
+    runs = store.read_runs(folder).set_index("run_id")
+    assert runs["status"].tolist() == ["damaged", "complete", "planned", "planned"]
+    cause = runs.loc[first, "cause"]
+    assert words in cause and str(path) in cause and f"rm -r {path.parent}" in cause
+
+
+def test_damaged_status_of_a_finished_run_is_told_by_its_measurements(planned):
+    folder, study = planned
+    first = next(iter(study.configs))
+    store.write_metrics(folder / "runs" / first, [metrics_row(first, 0)], META)
+    (folder / "runs" / first / "status.json").write_bytes(b"{")
+    assert store.read_runs(folder)["status"].tolist()[0] == META["status"] == "complete"
+
+
+def test_status_of_a_newer_crlscale_is_refused(planned):
+    folder, study = planned
+    write_status(folder, next(iter(study.configs)), status="complete", schema_version=99)
+    with pytest.raises(CrlscaleError, match="has schema 99"):
         store.read_runs(folder)
-    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9999])
+def test_finished_run_with_measurements_cut_short_is_damaged(planned, share):
+    folder, study = planned
+    first = next(iter(study.configs))
+    path = folder / "runs" / first / "metrics.parquet"
+    store.write_metrics(path.parent, [metrics_row(first, 0)], META)
+    for word, seen in (("complete", "damaged"), ("diverged", "damaged"), ("stopped", "stopped")):
+        write_status(folder, first, status=word)
+        assert store.read_runs(folder)["status"].tolist()[0] == word
+        content = path.read_bytes()
+        path.write_bytes(content[: int(share * len(content))])
+        runs = store.read_runs(folder)
+        assert runs["status"].tolist()[0] == seen
+        if seen == "damaged":
+            assert str(path) in runs["cause"][0] and f"rm -r {path.parent}" in runs["cause"][0]
+        path.write_bytes(content)
 
 
 # --- size --------------------------------------------------------------------------------------

@@ -23,6 +23,13 @@ PerProgram = Annotated[int | None, typer.Option(help="Seeds that train in one pr
 PerProcess = Annotated[
     int | None, typer.Option(help="Runs of equal shape that one process trains in turn. Default: 1.")
 ]
+ReplayGB = Annotated[
+    float | None,
+    typer.Option(
+        "--checkpoint-replay-gb",
+        help="Largest replay that checkpoints hold; above it a resumed run fills it anew. Default: 2.",
+    ),
+]
 Threads = Annotated[int | None, typer.Option(help="Cores of one program. Default: 1.")]
 Reduced = Annotated[
     bool, typer.Option("--reduced", help="The short version that the file has for small machines.")
@@ -44,6 +51,7 @@ def asked_study(
     seeds_per_program: PerProgram = None,
     runs_per_process: PerProcess = None,
     threads: Threads = None,
+    checkpoint_replay_gb: ReplayGB = None,
 ):
     """The Study of `plan`, arguments of `plan_study` and perhaps the file they are from ("source");
     the options win over it."""
@@ -62,6 +70,7 @@ def asked_study(
         "seeds_per_program": seeds_per_program,
         "runs_per_process": runs_per_process,
         "threads": threads,
+        "checkpoint_replay_gb": checkpoint_replay_gb,
     }
     plan |= {
         "settings": {**plan.get("settings", {}), **asked},
