@@ -112,10 +112,10 @@ def memory_bytes(config: RunConfig, seeds: int = 1) -> float:
     return host_bytes(config) + device_bytes(config, seeds)
 
 
-def checkpoint_bytes(config: RunConfig) -> float:
-    """A checkpoint with the replay: parameters, Adam's moments, the ring."""
+def checkpoint_bytes(config: RunConfig, replay: bool = True) -> float:
+    """A run's part of a checkpoint: parameters, Adam's moments, and the ring if that is saved."""
     parameters = actor_parameters(config) + critic_parameters(config)
-    return 3 * FLOAT * parameters + replay_bytes(config)
+    return 3 * FLOAT * parameters + (replay_bytes(config) if replay else 0)
 
 
 def record_bytes(config: RunConfig) -> float:

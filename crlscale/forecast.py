@@ -13,6 +13,7 @@ from crlscale.cost import (
     host_bytes,
     memory_bytes,
     record_bytes,
+    replay_bytes,
     run_seconds,
     start_seconds,
     train_flops,
@@ -23,6 +24,8 @@ from crlscale.devices import DEVICES, device_named, seconds_on
 from crlscale.fit import require_fit
 from crlscale.shape import shape
 from crlscale.study import Study
+
+CHECKPOINTS = 3  # of a program on disk at most: two are kept, and a new one is whole before one goes
 
 
 def forecast(study: Study, folder: Path, jobs: int) -> dict:
@@ -59,8 +62,9 @@ def _data(
         config = study.configs[run_ids[0]]
         costs = _costs(study, config, seconds_of(config))
         runs += [{"run_id": i, "config": study.configs[i].model_dump(), **costs} for i in run_ids]
+    seeds = min(study.seeds, study.execution.seeds_per_program)
     largest = max(run["predicted_memory_bytes"] for run in runs)
-    checkpoint = max(run["checkpoint_bytes"] for run in runs)
+    checkpoint = seeds * max(run["checkpoint_bytes"] for run in runs)
     return {
         "study": study.name,
         "folder": str(folder),
@@ -77,8 +81,7 @@ def _data(
         "predicted_hours": seconds / 3600,
         "predicted_peak_memory_bytes": jobs * largest,
         "predicted_record_bytes": sum(run["record_bytes"] for run in runs),
-        # a new checkpoint is complete before the older one goes
-        "predicted_checkpoint_bytes": 2 * min(jobs, len(study.groups)) * checkpoint,
+        "predicted_checkpoint_bytes": CHECKPOINTS * min(jobs, len(study.groups)) * checkpoint,
         "groups": study.groups,
         "runs": runs,
     }
@@ -86,7 +89,8 @@ def _data(
 
 def _costs(study: Study, config: RunConfig, seconds: float) -> dict:
     """What each run of the cell of `config` has and takes."""
-    seeds = study.execution.seeds_per_program
+    seeds = min(study.seeds, study.execution.seeds_per_program)
+    saved = seeds * replay_bytes(config) <= study.execution.checkpoint_replay_gb * 1e9
     return {
         "actor_parameters": actor_parameters(config),
         "critic_parameters": critic_parameters(config),
@@ -100,7 +104,8 @@ def _costs(study: Study, config: RunConfig, seconds: float) -> dict:
         "predicted_host_memory_bytes": host_bytes(config),
         "predicted_device_memory_bytes": device_bytes(config, seeds),
         "record_bytes": record_bytes(config),
-        "checkpoint_bytes": checkpoint_bytes(config),
+        "checkpoint_holds_replay": saved,
+        "checkpoint_bytes": checkpoint_bytes(config, saved),
     }
 
 

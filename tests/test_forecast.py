@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crlscale.cost import run_seconds, start_seconds, work_seconds
+from crlscale.cost import checkpoint_bytes, replay_bytes, run_seconds, start_seconds, work_seconds
 from crlscale.forecast import forecast, study_seconds
 from crlscale.plan import plan_study
 from crlscale.study import Execution
@@ -49,5 +49,18 @@ def test_totals_are_sums_and_peaks():
     assert data["total_updates"] == sum(config.total_updates for config in study.configs.values())
     assert data["predicted_run_hours"] == pytest.approx(math.fsum(r["predicted_hours"] for r in runs))
     assert data["predicted_peak_memory_bytes"] == 2 * max(r["predicted_memory_bytes"] for r in runs)
-    # two processes, each with a new checkpoint beside the older one
-    assert data["predicted_checkpoint_bytes"] == 4 * max(r["checkpoint_bytes"] for r in runs)
+    # two processes, each with two checkpoints and a new one
+    assert data["predicted_checkpoint_bytes"] == 6 * max(r["checkpoint_bytes"] for r in runs)
+
+
+def test_a_replay_over_the_limit_is_not_in_the_checkpoint():
+    """Two seeds of a program share the limit: 16 envs x 200 rows x 65 bytes are 208 kB a seed."""
+    both = {"depth": [4]}
+    for limit, seeds, saved in ((1.0, 1, True), (0.0003, 1, True), (0.0003, 2, False), (0.0, 1, False)):
+        study = study_of(both, seeds_per_program=seeds, checkpoint_replay_gb=limit)
+        (first, _) = forecast(study, Path("somewhere"), 1)["runs"]
+        assert first["checkpoint_holds_replay"] is saved
+        config = study.configs[first["run_id"]]
+        assert first["checkpoint_bytes"] == checkpoint_bytes(config) - (not saved) * replay_bytes(
+            config
+        )

@@ -160,8 +160,8 @@ def _totals(study, data: dict) -> list[str]:
     else:
         where = f"predicted for {jobs} x {device['title']} ({size(device['memory'])}): {hours}"
     disk = f"disk: {size(data['predicted_record_bytes'])} stay, checkpoints of up to"
-    return [
-        f"{exact} {count(data['total_train_flops'])} FLOPs",
-        where,
-        f"{disk} {size(data['predicted_checkpoint_bytes'])} while it runs",
-    ]
+    disk += f" {size(data['predicted_checkpoint_bytes'])} while it runs"
+    if not all(run["checkpoint_holds_replay"] for run in data["runs"]):
+        limit = study.execution.checkpoint_replay_gb
+        disk += f" (a replay over {limit:g} GB is not in them; --checkpoint-replay-gb)"
+    return [f"{exact} {count(data['total_train_flops'])} FLOPs", where, disk]
