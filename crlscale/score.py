@@ -109,12 +109,21 @@ class StudyScores:
     physics: dict[tuple, dict]
     physics_kinds: int = 1
     diverged: str = "last"
+    versions: tuple[str, ...] = ()  # of crlscale, that runs of the study record
 
     @property
     def warning(self) -> str | None:
         """What a reader must know before the numbers; None if there is nothing."""
-        if self.physics_kinds < 2:
-            return None
+        words = [self._mixed_versions] if len(self.versions) > 1 else []
+        words += [self._mixed_physics] if self.physics_kinds > 1 else []
+        return "; ".join(words) or None
+
+    @property
+    def _mixed_versions(self) -> str:
+        return f"study {self.study.name} was run by crlscale {' and '.join(self.versions)}"
+
+    @property
+    def _mixed_physics(self) -> str:
         left_out = sum(run.status == OTHER_PHYSICS for cell in self.cells for run in cell.runs)
         return (
             f"study {self.study.name} holds runs of {self.physics_kinds} different physics"
@@ -205,7 +214,8 @@ def score_study(study: Study, metrics, runs, physics: int = 1, diverged: str = "
         for run_id, text in fingerprints.items()
         if text is not None and kinds[run_id] == physics - 1
     }
-    return StudyScores(study, tuple(cells), chosen, found_kinds, diverged)
+    versions = tuple(sorted(runs["code_version"].dropna().unique())) if "code_version" in runs else ()
+    return StudyScores(study, tuple(cells), chosen, found_kinds, diverged, versions)
 
 
 def _physics(study: Study, metrics) -> tuple[dict[str, int], dict[str, str | None]]:

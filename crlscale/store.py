@@ -40,6 +40,7 @@ STATUS_FIELDS = {
     "launcher": "object",
     "job": "object",
     "kind": "object",
+    "code_version": "object",
 }
 _TYPES = {"object": str, "float64": (int, float), "Int64": int}
 _CHECKED = {
@@ -133,8 +134,9 @@ def damage_of(run_folder: Path, status: dict) -> str | None:
 
 
 def is_lost(status: dict, now: float) -> bool:
-    """Whether a run says that it is running and has had no heartbeat for LOST_AFTER_SECONDS."""
-    age = now - (status.get("heartbeat") or 0.0)
+    """Whether a run says that it is running and has had no heartbeat for LOST_AFTER_SECONDS; one from
+    the future, by a clock that was set back since, is none."""
+    age = abs(now - (status.get("heartbeat") or 0.0))
     return status.get("status") == "running" and age > LOST_AFTER_SECONDS
 
 

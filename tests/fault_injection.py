@@ -44,7 +44,7 @@ ENVIRONMENT = {"CRLSCALE_TRACE": "1", "CRLSCALE_CHECKPOINT_SECONDS": "0"}
 PATIENCE = 120.0  # seconds to wait for a phase before a kill strikes wherever the worker is
 
 
-def make_study(folder: Path, runs: int) -> Path:
+def make_study(folder: Path, runs: int, runs_per_process: int) -> Path:
     """Register the study of `runs` runs: seeds of cells that differ in their discount."""
     discounts = [round(0.9 + 0.01 * cell, 2) for cell in range(-(-runs // SEEDS))]
     study = plan_study(
@@ -53,7 +53,7 @@ def make_study(folder: Path, runs: int) -> Path:
         preset="smoke",
         settings=SETTINGS,
         name="faults",
-        execution=Execution(runs_per_process=RUNS_PER_PROCESS),
+        execution=Execution(runs_per_process=runs_per_process),
     )
     return register_study(folder, study)[0]
 
@@ -200,12 +200,13 @@ class Disturbed:
 
 def run(folder: Path, runs: int, kills: int, seed: int) -> tuple[Report, Path, Path]:
     """Both studies; the report, the folder of the disturbed one and of the other."""
-    plain = make_study(folder / "undisturbed", runs)
+    plain = make_study(folder / "undisturbed", runs, runs)
     process = launch(plain, folder / "undisturbed" / "launcher.log")
+    disturbed = make_study(folder / "disturbed", runs, RUNS_PER_PROCESS)
+    report = Disturbed(disturbed, runs, kills, seed).run()
     if process.wait():
         raise SystemExit(f"the undisturbed study failed; see {folder}/undisturbed/launcher.log")
-    disturbed = make_study(folder / "disturbed", runs)
-    return Disturbed(disturbed, runs, kills, seed).run(), disturbed, plain
+    return report, disturbed, plain
 
 
 def main() -> int:

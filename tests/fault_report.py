@@ -11,7 +11,7 @@ from crlscale.store import read_run_goals, read_run_metrics
 from crlscale.study import load_study
 
 RUNS_PER_PROCESS = 3
-TARGETS = {"worker": 6, "launcher": 3, "group": 3}  # relative frequency
+TARGETS = {"worker": 8, "launcher": 2, "group": 2}  # relative frequency
 # in the order of a run's life, with their relative frequency; a run takes them again and again
 PHASES = {
     **{"import": 3, "start": 3, "compile": 4, "restore": 2, "prefill": 1},
@@ -110,18 +110,12 @@ def attempts(folder: Path) -> Counter:
 
 def as_markdown(report: Report, folder: Path, found: list[str]) -> str:
     """The report as a page."""
-    targets = Counter(target for target, _ in report.kills)
-    counts, runs = attempts(folder), len(load_study(folder).configs)
-    rows = [
-        (phase, *(sum(k == (target, phase) for k in report.kills) for target in TARGETS))
-        for phase in PHASES
-    ]
-    told = counts["complete"]
+    runs = len(load_study(folder).configs)
+    made = f"--runs {runs} --kills {len(report.kills)} --seed {report.seed} --out docs/faults.md"
     lines = [
         "# Fault injection",
         "",
-        f"`python tests/fault_injection.py --runs {runs} --kills {len(report.kills)}"
-        f" --seed {report.seed} --out docs/faults.md` wrote this page.",
+        f"`python tests/fault_injection.py {made} --folder FOLDER` wrote this page.",
         "",
         f"A study of {runs} runs ({RUNS_PER_PROCESS} in a process, two processes at once) was run to its"
         f" end under {len(report.kills)} kills (`kill -9`), which ended {report.processes} processes, in"
@@ -130,21 +124,44 @@ def as_markdown(report: Report, folder: Path, found: list[str]) -> str:
         " (`CRLSCALE_CHECKPOINT_SECONDS=0`); `CRLSCALE_TRACE=1` has each phase noted, so that a kill can"
         " be aimed at one drawn at random.",
         "",
+        *_what_was_found(folder, found),
+        "",
+        *_what_was_killed(report),
+        "",
+        *_what_the_histories_tell(report, folder),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _what_was_found(folder: Path, found: list[str]) -> list[str]:
+    """`found`: what `problems` returned."""
+    run_ids = load_study(folder).configs
+    complete = sum(read_status(folder / "runs" / run_id)["status"] == "complete" for run_id in run_ids)
+    different = {problem.split(":")[0] for problem in found if "differ" in problem}
+    return [
         "| found | runs |",
         "| --- | ---: |",
-        f"| complete | {sum(read_status(folder / 'runs' / i)['status'] == 'complete' for i in load_study(folder).configs)} |",
-        f"| whose history tells of one completion | {told} |",
-        f"| started again after completion | {sum('after it was complete' in p for p in found)} |",
-        f"| with two processes at once | {sum('two processes' in p for p in found)} |",
-        f"| whose metrics or goals differ from the undisturbed run in any bit but times |"
-        f" {len({p.split(':')[0] for p in found if 'differ' in p})} |",
+        f"| complete | {complete} |",
+        f"| whose history tells of a completion | {attempts(folder)['complete']} |",
+        f"| completed more than once | {sum('completed' in problem for problem in found)} |",
+        f"| started again after completion | {sum('after it was' in problem for problem in found)} |",
+        f"| with two processes at once | {sum('two processes' in problem for problem in found)} |",
+        "| whose metrics or goals differ from the undisturbed run in any bit but times |"
+        f" {len(different)} |",
         "",
         *[f"- {problem}" for problem in found],
-        "",
-        "Compared are all columns of metrics.parquet and goals.parquet but "
-        + ", ".join(sorted(NOT_COMPARED))
-        + ".",
-        "",
+        "A line of history that a kill prevented is missing: a run that was killed between the record of"
+        " its completion and that line is complete without one. Compared are all columns of"
+        f" metrics.parquet and goals.parquet but {', '.join(sorted(NOT_COMPARED))}.",
+    ]
+
+
+def _what_was_killed(report: Report) -> list[str]:
+    counts = Counter(report.kills)
+    targets = Counter(target for target, _ in report.kills)
+    rows = [(phase, *(counts[target, phase] for target in TARGETS)) for phase in PHASES]
+    return [
         "| phase of the worker | worker killed | launcher killed | launcher and workers killed |",
         "| --- | ---: | ---: | ---: |",
         *[f"| {' | '.join(map(str, row))} |" for row in rows],
@@ -152,17 +169,20 @@ def as_markdown(report: Report, folder: Path, found: list[str]) -> str:
         "",
         "The phase is the last one that the worker had told of when the kill had struck: between two"
         " tellings it may have gone a little further. `import` is before the claim, `start` from there to"
-        " the compilation, with the import of jax; `end` from the last row to the record of the completion; `between` from there"
-        " to the next program of the process.",
-        "",
+        " the compilation, with the import of jax; `end` from the last row to the record of the"
+        " completion; `between` from there to the next program of the process.",
+    ]
+
+
+def _what_the_histories_tell(report: Report, folder: Path) -> list[str]:
+    counts = attempts(folder)
+    return [
         "| in the histories | |",
         "| --- | ---: |",
         f"| starts of runs | {counts['started']} |",
         f"| of these, gone on from a checkpoint | {counts['resumed']} |",
         f"| starts of the run that started most often | {counts['attempts of the busiest run']} |",
-        f"| stopped with a checkpoint, since the launcher was dead | {counts['stopped']} |",
+        f"| stopped with what was saved, since the launcher was dead | {counts['stopped']} |",
         f"| deaths recorded by the launcher | {counts['failed']} |",
         f"| starts of the launcher | {report.launchers} |",
-        "",
     ]
-    return "\n".join(lines)

@@ -6,7 +6,8 @@ from simulated import flat, stepping, write_study
 
 from crlscale.errors import CrlscaleError
 from crlscale.score import load_scores
-from crlscale.store import read_run_metrics, write_metrics
+from crlscale.store import read_json, read_run_metrics, write_json, write_metrics
+from crlscale.study import load_study
 
 LONG = {"evaluations": 8, "env_steps": 8000}
 
@@ -83,3 +84,13 @@ def test_a_study_without_a_finished_run_is_refused(results):
     folder = write_study(results, {"depth": [4, 8]}, stepping, seeds=1, outcome=outcome)
     with pytest.raises(CrlscaleError, match="no finished run \\(2 failed\\)"):
         load_scores(folder).require_finished()
+
+
+def test_runs_of_two_versions_of_crlscale_are_told(tmp_path):
+    folder = write_study(tmp_path, {"depth": [4]}, flat, seeds=2)
+    first, second = (folder / "runs" / run_id / "status.json" for run_id in load_study(folder).configs)
+    for path, version in ((first, "0.1.0"), (second, "0.1.0"), (second, "0.2.0")):
+        write_json(path, {**read_json(path), "code_version": version})
+        warning = load_scores(folder).warning
+        assert (warning is None) == (version == "0.1.0")
+    assert warning == f"study {folder.name} was run by crlscale 0.1.0 and 0.2.0"

@@ -91,8 +91,9 @@ def test_no_launcher_no_orphan(tmp_path):
     told = []
     with record.Heartbeat([], None, lambda: told.append(1)):
         time.sleep(1.5)
-    with record.Heartbeat([], os.getppid(), lambda: told.append(1)):
-        time.sleep(1.5)
+    for launcher in (0, os.getppid()):  # 0: launched, but nobody watches
+        with record.Heartbeat([], launcher, lambda: told.append(1)):
+            time.sleep(1.5)
     assert told == []
 
 

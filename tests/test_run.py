@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import subprocess
 
 import pytest
 from fault_report import NOT_COMPARED
@@ -164,13 +165,11 @@ def test_programs_of_one_process_are_compiled_once_and_fail_each_for_itself(tmp_
         cells[2][1],
     )
     (folder / "runs" / second / "config.json").mkdir(parents=True)
-    (folder / "runs" / taken).mkdir()
-    theirs = {"pid": 7, "host": "another-host", "born": 1.0}
-    (folder / "runs" / taken / "claim.json").write_text(json.dumps(theirs))
+    claim.claim(folder / "runs" / taken)
     asked = (last, taken, diverging, second, first)  # the order is that of the plan all the same
     code, _, err = crlscale("run", folder, *asked)
     assert code == 2, err
-    assert f"{taken} is being run by process 7 on another-host" in err
+    assert f"{taken} is being run by process {os.getpid()} on {socket.gethostname()}" in err
     assert "cannot write" in err and second in err
     found = {run_id: status(folder, run_id) for run_id in asked}
     told = [found[run_id].get("status") for run_id in (first, second, diverging, taken, last)]
@@ -215,6 +214,21 @@ def test_signal_while_it_compiles_or_evaluates_stops_a_run_before_it_trains(tmp_
     assert (folder / "runs" / run_id / "checkpoints").exists() == (rows > 0)
     assert crlscale("run", folder, run_id)[0] == 0
     assert status(folder, run_id)["attempts"] == 2
+
+
+@pytest.mark.slow
+def test_full_disk_is_told_and_the_same_command_goes_on_once_there_is_room(full_disk):
+    folder, study = tiny_study(full_disk)
+    (run_id,) = study.configs
+    code, _, err = run_signalled(folder, [run_id], signal.SIGTERM, "chunk")
+    assert code == 2 and "No space left on device" in err and "make room" in err
+    assert len(store.read_run_metrics(folder / "runs" / run_id)) == 1
+    found = status(folder, run_id)
+    assert found["status"] in ("failed", "running")  # as far as it could be told
+    subprocess.run(["mount", "-o", "remount,size=64m", full_disk], check=True)
+    assert crlscale("run", folder, run_id)[0] == 0
+    assert (status(folder, run_id)["status"], status(folder, run_id)["attempts"]) == ("complete", 2)
+    assert not (folder / "runs" / run_id / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("text", ["RESOURCE_EXHAUSTED: Out of memory allocating 10 bytes", ""])

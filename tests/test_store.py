@@ -553,6 +553,15 @@ def test_status_is_as_reported(planned):
     assert runs["time_at_goal"].dtype == "float64"
 
 
+def test_heartbeat_of_the_future_is_none(planned):
+    """The clock was set back since: a dead run must not seem to run until the old time has come."""
+    folder, study = planned
+    first = next(iter(study.configs))
+    for ahead, word in ((30, "running"), (3600, "lost")):
+        write_status(folder, first, status="running", heartbeat=time.time() + ahead)
+        assert store.read_runs(folder)["status"].tolist()[0] == word
+
+
 def test_running_run_without_a_heartbeat_is_lost(planned):
     folder, study = planned
     first = next(iter(study.configs))
