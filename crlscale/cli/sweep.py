@@ -1,18 +1,18 @@
-"""`crlscale sweep`: plan a study, run it, resume it, show its table."""
+"""`crlscale sweep`: the verbs, each of which asks for a study; sweep_run.py runs it."""
 
 import inspect
-import textwrap
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table, say
-from crlscale.cli.launch_options import launching, say_what_goes_on
+from crlscale.cli.console import DEFAULT_RESULTS, Json, Results
+from crlscale.cli.launch_options import launching
 from crlscale.cli.plan import Device
-from crlscale.cli.search import Find, MaxHours, MaxRuns, asked_budget, refuse_search, run_search
+from crlscale.cli.search import Find, MaxHours, MaxRuns, asked_budget
 from crlscale.cli.study_options import Reduced, asked_study
+from crlscale.cli.sweep_run import run_sweep
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,7 +50,7 @@ def _sweep(command):
         mine, asked, launch = (
             {p.name: options.pop(p.name) for p in each} for each in (own, of_study, how)
         )
-        return _run(command(**mine), asked, launching(**launch), **options)
+        return run_sweep(command(**mine), asked, launching(**launch), **options)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [p.replace(kind=keyword) for p in (*own, *of_study, *how, *common)]
@@ -190,111 +190,3 @@ def _levels(low: int, high: int, levels: str | None) -> list[int]:
     from crlscale.cli.settings import parse_levels, powers_of_two
 
     return powers_of_two(low, high) if levels is None else parse_levels("--levels", levels)
-
-
-def _run(
-    plan: dict,
-    asked: dict,
-    how,
-    *,
-    tracker: list[str],
-    dry_run: bool,
-    device: str | None,
-    results: Path,
-    json: bool,
-) -> int:
-    """Plan, register, run and show; returns the exit code."""
-    from crlscale.cli.plan import plan_data, print_plan
-    from crlscale.errors import CrlscaleError
-    from crlscale.study import find_planned, register_study
-    from crlscale.trackers import choose_trackers
-
-    search = plan.pop("search", None)
-    choose_trackers(tracker)
-    if device is not None and not dry_run:
-        raise CrlscaleError(
-            f"--device {device} predicts; it does not run", value=device, remedy="with --dry-run"
-        )
-    study = find_planned(results, asked_study(plan, **asked))
-    refuse_search(study, search)
-    data = plan_data(study, results / study.name, how, device)
-    if not json:
-        print_plan(study, data)
-    if dry_run:
-        if json:
-            emit_json(data)
-        return 0
-    folder, study = register_study(results, study)
-    code = 0
-    unfinished = _say_finished_share(study, folder)
-    launch = partial(_launch, folder, study, how, data["jobs"])
-    if search is not None:
-        return run_search(folder, study, launch, search, json)
-    if unfinished:
-        code = launch()
-    else:
-        say("nothing to run: the study is finished")
-    _show(folder, study, how, code, unfinished > 0, json)
-    return code
-
-
-def _say_finished_share(study, folder: Path) -> int:
-    """Tell how much of the study is there already; returns how many runs are not."""
-    from crlscale.record import FINISHED, read_status
-
-    done = sum(read_status(folder / "runs" / i)["status"] in FINISHED for i in study.configs)
-    if done:
-        say(f"{done} of {len(study.configs)} runs have finished already in {folder}")
-    return len(study.configs) - done
-
-
-def _launch(folder: Path, study, how, jobs: int, run_ids: list[str] | None = None) -> int:
-    from crlscale.cli.progress import show_progress
-    from crlscale.launch.launchers import launch
-
-    with show_progress(study, jobs) as report:
-        return launch(folder, study, how, report, run_ids)
-
-
-def _show(folder: Path, study, how, code: int, ran: bool, json: bool) -> None:
-    """The table of the study as far as it is, its figure if it has just been finished, and what to
-    type next."""
-    from crlscale.cli.scores import read_scores
-    from crlscale.report.table import study_table
-
-    scores = read_scores(folder)
-    columns, rows, records = study_table(scores)
-    draw = ran and code == 0 and how.wait and "depth" in study.axes
-    sentences, files = _draw_critical_depth(folder, scores) if draw else ([], [])
-    if json:
-        data = {"study": study.name, "folder": str(folder), "exit_code": code, "rows": records}
-        emit_json({**data, "files": files})
-    else:
-        print_table(f"{study.name}: time at goal", columns, rows)
-        for text in [*sentences, *files]:
-            print(textwrap.fill(str(text), 80, break_long_words=False, break_on_hyphens=False))
-    where = "" if folder.parent == DEFAULT_RESULTS else f" --results {folder.parent}"
-    if ran and say_what_goes_on(how, study.name, where, code):
-        return
-    if code in (75, 130):
-        say("stopped; what was measured is saved. The same command again goes on from there")
-    elif code:
-        say(
-            f"some runs failed: crlscale status {study.name}{where} tells why;"
-            " the same command tries them again"
-        )
-    if not code:
-        plot = (
-            "critical-depth" if list(study.axes) == ["depth"] and not sentences else "learning-curves"
-        )
-        say(f"next: crlscale plot {plot} {study.name}{where}")
-
-
-def _draw_critical_depth(folder: Path, scores) -> tuple[tuple[str, ...], list[Path]]:
-    """What a study with a depth axis found, and the files of its figures."""
-    from crlscale.cli.plot import draw
-    from crlscale.report.finding import Loaded
-    from crlscale.report.kinds import find_critical_depth
-
-    found = find_critical_depth(Loaded(folder, scores))
-    return found.sentences, draw(found, folder / "figures")
