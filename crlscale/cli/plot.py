@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table, say
-from crlscale.cli.scores import Physics, read_scores
+from crlscale.cli.scores import Physics, newest_with, read_scores
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,26 +41,47 @@ Formats = Annotated[
 ]
 Themes = Annotated[Theme, typer.Option("--theme", help="Colours for a light or a dark page.")]
 
-# verb -> its help, the axis that the newest study must have, and what to look at next
+# verb -> its help, the axes that the newest study must have, and what to look at next
 VERBS = {
     "critical-depth": (
         "Score over depth: every seed, the IQM with its interval, and the critical depth.",
-        "depth",
+        ("depth",),
         "plot learning-curves {study}",
     ),
     "depth-vs-width": (
         "A grid of depths and widths at equal parameters, FLOPs and hours.",
-        "width",
+        ("depth", "width"),
         "plot critical-depth {study}",
     ),
-    "learning-curves": ("Score over env steps, one line a cell.", None, "compare width-vs-depth"),
-    "profiles": ("The share of seeds above each score, one line a cell.", None, "report {study}"),
-    "goal-cells": ("Time at goal of each goal cell, on the maze.", None, "report {study}"),
-    "cost": ("Time, memory and FLOPs of a run over the first axis.", None, "report {study}"),
+    "batch-by-depth": (
+        "Depth against batch size: heat map, and lines with the seeds.",
+        ("depth", "batch_size"),
+        "analyze batch {study}",
+    ),
+    "actor-critic": (
+        "Depth of the actor against that of the critic: heat map, and lines with the seeds.",
+        ("actor_depth", "critic_depth"),
+        "analyze actor-critic {study}",
+    ),
+    "limits": (
+        "Where gains end, the best scaling law and what it predicts.",
+        ("depth",),
+        "analyze limits {study}",
+    ),
+    "surface": (
+        "The compute frontier of a grid: the best cell at each budget.",
+        ("depth", "width"),
+        "analyze surface {study}",
+    ),
+    "paper": ("A study beside published means of its task.", (), "compare paper {study}"),
+    "learning-curves": ("Score over env steps, one line a cell.", (), "compare width-vs-depth"),
+    "profiles": ("The share of seeds above each score, one line a cell.", (), "report {study}"),
+    "goal-cells": ("Time at goal of each goal cell, on the maze.", (), "report {study}"),
+    "cost": ("Time, memory and FLOPs of a run over the first axis.", (), "report {study}"),
 }
 
 
-def _verb(kind: str, words: str, axis: str | None, following: str) -> None:
+def _verb(kind: str, words: str, axes: tuple[str, ...], following: str) -> None:
     """Register `crlscale plot KIND`."""
 
     @app.command(kind, help=words, epilog=f"Example: crlscale plot {kind}")
@@ -77,7 +98,7 @@ def _verb(kind: str, words: str, axis: str | None, following: str) -> None:
         from crlscale.report.kinds import KINDS
         from crlscale.study import find_study
 
-        folder = find_study(results, study, axis=None if study else axis)
+        folder = find_study(results, study) if study else newest_with(results, axes)
         found = KINDS[kind].find(Loaded(folder, read_scores(folder, physics)))
         files = draw(found, out or folder / "figures", tuple(dict.fromkeys(format)), theme)
         if json:

@@ -88,3 +88,5 @@ def _mark(axes: Axes, result: CriticalDepth) -> None:
     axes.axvline(
         result.depth, color=colours.orange, linestyle="--", linewidth=1.4, zorder=1, label=label
     )
+    for jump in result.jumps[1:]:
+        axes.axvline(jump.depth, color=colours.orange, linestyle=":", linewidth=1.4, zorder=1)

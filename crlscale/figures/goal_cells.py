@@ -68,10 +68,11 @@ def _draw_map(axes: Axes, result: GoalMaps, found: GoalMap, norm: Normalize):
     for row, column in np.ndindex(found.time_at_goal.shape):
         value, rate = found.time_at_goal[row, column], found.success_rate[row, column]
         seeds = ", ".join(words.exact(seed[row, column]) for seed in found.seeds.values())
-        told.append(
+        said = (
             f"{words.levels_words(found.cell)}, row {row}, column {column}: {words.exact(value)} steps,"
             f" success {words.exact(rate)}; seeds {seeds}"
         )
+        told.append(said if np.isfinite(value) else "")
     style.tell(mesh, told)
     for row, column in result.maze.starts.tolist():
         axes.text(column + 0.5, row + 0.5, "R", ha="center", va="center", size=8, color=colours.ink)

@@ -244,17 +244,22 @@ LEVEL_UNITS = {"width": "units", "batch_size": "triples"}
 
 def level_axis(axes: Axes, axis: str, levels: Sequence) -> None:
     """x in log2 steps with a tick at each of the positive `levels` of the config field `axis`."""
-    unit = LEVEL_UNITS.get(axis, "Dense layers" if axis.endswith("depth") else "")
-    name = axis.replace("_", " ")
     if all(isinstance(level, int | float) and level > 0 for level in levels):
         axes.set_xscale("log", base=2)
         room = 2**MARGIN
         axes.set_xlim(min(levels) / room, max(levels) * room)
-        axes.set_xlabel(f"{name} [{unit + ', ' if unit else ''}log2 scale]")
+        axes.set_xlabel(level_label(axis, "log2 scale"))
     else:
-        axes.set_xlabel(name)
+        axes.set_xlabel(level_label(axis))
     axes.set_xticks(levels, [f"{level}" for level in levels])
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def level_label(axis: str, scale: str = "") -> str:
+    """The label of an axis of levels of the config field `axis`, with its unit."""
+    unit = LEVEL_UNITS.get(axis, "Dense layers" if axis.endswith("depth") else "")
+    inside = ", ".join(part for part in (unit, scale) if part)
+    return axis.replace("_", " ") + (f" [{inside}]" if inside else "")
 
 
 def tell(artist: Artist, texts: Sequence[str]) -> None:

@@ -71,6 +71,15 @@ class Loaded:
 
         return read_runs(self.folder)
 
+    @cached_property
+    def versions(self) -> dict[str, str] | None:
+        """Versions of the packages, as the first run that has rows recorded them."""
+        from crlscale.store import read_metadata
+
+        for path in sorted(self.folder.glob("runs/*/metrics.parquet")):
+            return read_metadata(path).get("versions")
+        return None
+
     @property
     def axes(self) -> dict[str, list]:
         return self.scores.study.axes

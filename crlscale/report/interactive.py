@@ -45,6 +45,7 @@ MARKERS = {
 DASHES = {"-": "solid", "--": "dashed", "-.": "dashdot", ":": "dotted"}
 HEIGHT = 340  # of a panel [CSS pixels]
 TOOLS = "pan,box_zoom,wheel_zoom,zoom_in,zoom_out,reset"
+STEPS = {"steps-pre": "before", "steps-post": "after"}
 NOTHING = ("", "none", "None", " ", None)
 
 
@@ -195,8 +196,8 @@ def _line(plot, axes: Axes, line: Line2D):
             "line_width": line.get_linewidth() * 1.3,
             "line_dash": DASHES[line.get_linestyle()],
         }
-        if line.get_drawstyle() == "steps-pre":
-            plot.step(_plain(x), _plain(y), mode="before", **look)
+        if line.get_drawstyle() in STEPS:
+            plot.step(_plain(x), _plain(y), mode=STEPS[line.get_drawstyle()], **look)
         else:
             plot.line(_plain(x), _plain(y), **look)
     told = getattr(line, "told", None)

@@ -5,20 +5,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from crlscale.analysis.actor_critic import AXES as ACTOR_CRITIC_AXES
+from crlscale.analysis.actor_critic import actor_critic
+from crlscale.analysis.batch import batch_by_depth
 from crlscale.analysis.critical_depth import DEPTH_AXES, critical_depths
 from crlscale.analysis.goal_cells import goal_maps
 from crlscale.analysis.learning_curves import learning_curves
+from crlscale.analysis.limits import AXES as LIMIT_AXES
+from crlscale.analysis.limits import limits
 from crlscale.analysis.profiles import performance_profiles
+from crlscale.analysis.published import against_paper
 from crlscale.analysis.run_costs import measure_costs
+from crlscale.analysis.surface import AXES as SURFACE_AXES
+from crlscale.analysis.surface import surfaces
 from crlscale.analysis.width_vs_depth import compare_families
 from crlscale.figures.critical_depth import draw_critical_depth
 from crlscale.figures.goal_cells import draw_goal_maps
 from crlscale.figures.learning_curves import draw_learning_curves
+from crlscale.figures.limits import draw_limits
+from crlscale.figures.paper import draw_paper
 from crlscale.figures.profiles import draw_profiles
 from crlscale.figures.run_costs import draw_costs
+from crlscale.figures.surface import draw_surface
+from crlscale.figures.two_way import draw_actor_critic, draw_batch_by_depth
 from crlscale.figures.width_vs_depth import draw_width_vs_depth
-from crlscale.report import findings, measures
+from crlscale.report import findings, measures, scaling
+from crlscale.report.comparisons import paper_tables
 from crlscale.report.finding import Finding, Loaded, Picture
+from crlscale.report.records import record
 
 
 @dataclass(frozen=True)
@@ -106,6 +120,57 @@ def find_goal_maps(loaded: Loaded) -> Finding:
     )
 
 
+def find_batch(loaded: Loaded) -> Finding:
+    found = batch_by_depth(loaded.scores, np.random.default_rng(0))
+    fixed = [result.grid.fixed for result in found]
+    about = ("batch-by-depth", "Batch size by depth", scaling.batch_tables, draw_batch_by_depth)
+    return _scaling(found, fixed, *about)
+
+
+def find_actor_critic(loaded: Loaded) -> Finding:
+    found = actor_critic(loaded.scores, np.random.default_rng(0))
+    fixed = [result.grid.fixed for result in found]
+    about = ("actor-critic", "Actor against critic", scaling.actor_critic_tables, draw_actor_critic)
+    return _scaling(found, fixed, *about)
+
+
+def find_limits(loaded: Loaded) -> Finding:
+    found = limits(loaded.scores, np.random.default_rng(0))
+    about = ("limits", "Where gains end", scaling.limits_tables, draw_limits)
+    return _scaling(found, [result.fixed for result in found], *about)
+
+
+def find_surface(loaded: Loaded) -> Finding:
+    found = surfaces(loaded.scores, np.random.default_rng(0))
+    about = ("surface", "Depth, width and batch size together", scaling.surface_tables, draw_surface)
+    return _scaling(found, [result.fixed for result in found], *about)
+
+
+def _scaling(found: list, fixed: list[dict], kind: str, title: str, tables, draw) -> Finding:
+    """A finding of results of one analysis, one for each combination of the other axes in `fixed`."""
+    stems = ["-".join([kind, *(f"{axis}-{level}" for axis, level in held.items())]) for held in fixed]
+    return Finding(
+        kind=kind,
+        title=title,
+        sentences=tuple(_of(held) + result.sentence for held, result in zip(fixed, found, strict=True)),
+        tables=tuple(table for result in found for table in tables(result)),
+        records=tuple(record(result) for result in found),
+        pictures=tuple(Picture(stem, draw, result) for stem, result in zip(stems, found, strict=True)),
+    )
+
+
+def find_paper(loaded: Loaded) -> Finding:
+    found = against_paper(loaded.scores, loaded.versions)
+    return Finding(
+        kind="paper",
+        title="Beside the published tables",
+        sentences=(found.sentence,),
+        tables=tuple(paper_tables(found)),
+        records=(record(found),),
+        pictures=(Picture("paper", draw_paper, found),),
+    )
+
+
 def _of(fixed: dict) -> str:
     return f"At {', '.join(f'{axis} {level}' for axis, level in fixed.items())}: " if fixed else ""
 
@@ -115,17 +180,45 @@ def _has_mazes(loaded: Loaded) -> bool:
     return len(mazes) == 1 and None not in mazes and len(loaded.goals) > 0
 
 
-def _has_both(loaded: Loaded) -> bool:
-    levels = [len({cell.levels[axis] for cell in loaded.scores.finished}) if axis in loaded.axes else 0
-              for axis in ("depth", "width")]  # fmt: skip
-    return min(levels) > 1
+def _two_levels(*axes: str) -> Callable[[Loaded], bool]:
+    """Whether a study has two scored levels at least of each of `axes`."""
+
+    def applies(loaded: Loaded) -> bool:
+        known = [axis for axis in axes if axis in loaded.axes]
+        counts = [len({cell.levels[axis] for cell in loaded.scores.finished}) for axis in known]
+        return len(known) == len(axes) and min(counts) > 1
+
+    return applies
+
+
+def _has_limits(loaded: Loaded) -> bool:
+    known = [axis for axis in LIMIT_AXES if axis in loaded.axes]
+    return bool(known) and _two_levels(known[0])(loaded) and _are_whole(loaded.axes[known[0]])
+
+
+def _are_whole(levels: list) -> bool:
+    return all(isinstance(level, int) for level in levels)
+
+
+def _has_surface(loaded: Loaded) -> bool:
+    known = [axis for axis in SURFACE_AXES if axis in loaded.axes]
+    return len(known) > 1 and all(_two_levels(axis)(loaded) for axis in known)
+
+
+def _has_published(loaded: Loaded) -> bool:
+    return bool(against_paper(loaded.scores).beside)
 
 
 KINDS: dict[str, Kind] = {
     "critical-depth": Kind(
         lambda loaded: any(axis in loaded.axes for axis in DEPTH_AXES), find_critical_depth
     ),
-    "depth-vs-width": Kind(_has_both, find_width_vs_depth),
+    "depth-vs-width": Kind(_two_levels("depth", "width"), find_width_vs_depth),
+    "batch-by-depth": Kind(_two_levels("depth", "batch_size"), find_batch),
+    "actor-critic": Kind(_two_levels(*ACTOR_CRITIC_AXES), find_actor_critic),
+    "limits": Kind(_has_limits, find_limits),
+    "surface": Kind(_has_surface, find_surface),
+    "paper": Kind(_has_published, find_paper),
     "learning-curves": Kind(lambda loaded: True, find_learning_curves),
     "profiles": Kind(lambda loaded: True, find_profiles),
     "goal-cells": Kind(_has_mazes, find_goal_maps),
