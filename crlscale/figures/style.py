@@ -206,15 +206,16 @@ def ink_on(colour: tuple) -> str:
 
 def looks(levels: Sequence[dict]) -> list[dict]:
     """One look for each cell, given by its levels: colour by the level of the first axis, dashes of
-    the second, marker of the third; with one axis all three vary together, so that lines differ in
-    grey."""
+    the second, marker of the third; with fewer axes the last one has what is left, so that lines
+    differ in grey."""
     axes = list(levels[0])
     of_axes = [list(dict.fromkeys(cell[axis] for cell in levels)) for axis in axes]
     colours = shades(len(of_axes[0]))
     found = []
     for cell in levels:
         at = [known.index(cell[axis]) for axis, known in zip(axes, of_axes, strict=True)]
-        second, third = (at[1] if len(at) > 1 else at[0]), (at[2] if len(at) > 2 else at[0])
+        second = at[min(1, len(at) - 1)]
+        third = at[min(2, len(at) - 1)]
         found.append(
             {
                 "color": colours[at[0]],

@@ -17,7 +17,6 @@ from bokeh.models import (
     FixedTicker,
     HoverTool,
     Label,
-    NumeralTickFormatter,
     Range1d,
     Span,
 )
@@ -43,9 +42,16 @@ MARKERS = {
     "*": "star",
 }
 DASHES = {"-": "solid", "--": "dashed", "-.": "dashdot", ":": "dotted"}
+ALIGN = {"center": "center", "right": "right"}
+BASELINE = {"center": "middle", "top": "top"}
 HEIGHT = 340  # of a panel [CSS pixels]
 TOOLS = "pan,box_zoom,wheel_zoom,zoom_in,zoom_out,reset"
 STEPS = {"steps-pre": "before", "steps-post": "after"}
+ENGINEERING = """
+let at = 0, value = tick;
+while (Math.abs(value) >= 1000 && at < 6) { value /= 1000; at += 1; }
+return String(Number(value.toPrecision(3))) + ["", "k", "M", "G", "T", "P", "E"][at];
+"""
 NOTHING = ("", "none", "None", " ", None)
 
 
@@ -160,7 +166,7 @@ def _ticks(axis, side) -> None:
         axis.ticker = FixedTicker(ticks=ticks)
         axis.major_label_overrides = dict(zip(ticks, labels, strict=True))
     if isinstance(formatter, EngFormatter):
-        axis.formatter = NumeralTickFormatter(format="0.[0]a")
+        axis.formatter = CustomJSTickFormatter(code=ENGINEERING)
     elif side.get_scale() == "log" and not isinstance(locator, FixedLocator):
         axis.formatter = CustomJSTickFormatter(code="return String(Number(tick.toPrecision(3)))")
 
@@ -305,14 +311,17 @@ def _band(plot, band: PolyCollection) -> None:
 def _text(plot, text) -> None:
     x, y = text.get_position()
     bold = str(text.get_weight()) == "bold"
+    upright = text.get_rotation() == 90  # and then stands on its place
     plot.add_layout(
         Label(
             x=float(x),
             y=float(y),
             text=text.get_text(),
             text_color=to_hex(text.get_color()),
-            text_align={"center": "center", "right": "right"}.get(text.get_ha(), "left"),
-            text_baseline={"center": "middle", "top": "top"}.get(text.get_va(), "bottom"),
+            angle=text.get_rotation(),
+            angle_units="deg",
+            text_align="left" if upright else ALIGN.get(text.get_ha(), "left"),
+            text_baseline="middle" if upright else BASELINE.get(text.get_va(), "bottom"),
             text_font_size=f"{text.get_size() * 1.35:.0f}px",
             text_font_style="bold" if bold else "normal",
         )

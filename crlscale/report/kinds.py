@@ -180,20 +180,24 @@ def _has_mazes(loaded: Loaded) -> bool:
     return len(mazes) == 1 and None not in mazes and len(loaded.goals) > 0
 
 
-def _two_levels(*axes: str) -> Callable[[Loaded], bool]:
-    """Whether a study has two scored levels at least of each of `axes`."""
+def _levels(*axes: str, count: int = 2) -> Callable[[Loaded], bool]:
+    """Whether a study has `count` scored levels at least of each of `axes`."""
 
     def applies(loaded: Loaded) -> bool:
         known = [axis for axis in axes if axis in loaded.axes]
         counts = [len({cell.levels[axis] for cell in loaded.scores.finished}) for axis in known]
-        return len(known) == len(axes) and min(counts) > 1
+        return len(known) == len(axes) and min(counts) >= count
 
     return applies
 
 
+def _has_depths(loaded: Loaded) -> bool:
+    return any(_levels(axis, count=3)(loaded) for axis in DEPTH_AXES)
+
+
 def _has_limits(loaded: Loaded) -> bool:
     known = [axis for axis in LIMIT_AXES if axis in loaded.axes]
-    return bool(known) and _two_levels(known[0])(loaded) and _are_whole(loaded.axes[known[0]])
+    return bool(known) and _levels(known[0], count=3)(loaded) and _are_whole(loaded.axes[known[0]])
 
 
 def _are_whole(levels: list) -> bool:
@@ -202,7 +206,7 @@ def _are_whole(levels: list) -> bool:
 
 def _has_surface(loaded: Loaded) -> bool:
     known = [axis for axis in SURFACE_AXES if axis in loaded.axes]
-    return len(known) > 1 and all(_two_levels(axis)(loaded) for axis in known)
+    return len(known) > 1 and all(_levels(axis)(loaded) for axis in known)
 
 
 def _has_published(loaded: Loaded) -> bool:
@@ -210,12 +214,10 @@ def _has_published(loaded: Loaded) -> bool:
 
 
 KINDS: dict[str, Kind] = {
-    "critical-depth": Kind(
-        lambda loaded: any(axis in loaded.axes for axis in DEPTH_AXES), find_critical_depth
-    ),
-    "depth-vs-width": Kind(_two_levels("depth", "width"), find_width_vs_depth),
-    "batch-by-depth": Kind(_two_levels("depth", "batch_size"), find_batch),
-    "actor-critic": Kind(_two_levels(*ACTOR_CRITIC_AXES), find_actor_critic),
+    "critical-depth": Kind(_has_depths, find_critical_depth),
+    "depth-vs-width": Kind(_levels("depth", "width"), find_width_vs_depth),
+    "batch-by-depth": Kind(_levels("depth", "batch_size"), find_batch),
+    "actor-critic": Kind(_levels(*ACTOR_CRITIC_AXES), find_actor_critic),
     "limits": Kind(_has_limits, find_limits),
     "surface": Kind(_has_surface, find_surface),
     "paper": Kind(_has_published, find_paper),
