@@ -56,6 +56,7 @@ def _row(config, index: int, final: float) -> dict:
         "time_at_goal_all": final if share == 1.0 else float(final * share),
         "updates_per_second": None if index == 0 else 4000.0 / config.depth,
         "train_seconds": updates * config.depth * config.width / 100.0,
+        "cpu_seconds": 5.0 + updates * config.depth * config.width / 80.0,
         "program_runs": 1,
     }
 

@@ -69,6 +69,24 @@ def test_hours_are_shared_by_the_runs_of_a_program(results):
     assert only_run(folder).hours == 0.5
 
 
+def test_cpu_hours_are_shared_and_unknown_after_a_resume(results):
+    folder = write_study(results, {"depth": [4]}, flat, seeds=1)
+    run_id = only_run(folder).run_id
+    rewrite(folder, run_id, lambda row: {**row, "cpu_seconds": 7200.0, "program_runs": 4})
+    assert only_run(folder).cpu_hours == 0.5
+    rewrite(folder, run_id, lambda row: {**row, "resumed": row["evaluation"] == 1})
+    assert only_run(folder).cpu_hours is None
+
+
+@pytest.mark.parametrize(("rule", "score"), [("zero", 0.0), ("drop", None)])
+def test_diverged_runs_by_the_other_rules(results, rule, score):
+    folder = write_study(results, {"depth": [4]}, flat, seeds=2, outcome={(4, 1): "diverged"})
+    scores = load_scores(folder, diverged=rule)
+    (cell,) = scores.cells
+    assert (cell.runs[1].score, cell.note, cell.diverged) == (score, "1 diverged", 1)
+    assert scores.listed == ((cell.runs[1].run_id, "diverged"),)
+
+
 def test_the_goal_set_of_the_config_scores(results):
     folder = write_study(
         results, {"depth": [4]}, flat, seeds=1, settings={"env": "point_u_maze", "goal_set": "near"}

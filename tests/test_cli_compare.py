@@ -42,6 +42,14 @@ def test_json_has_rows_comparisons_and_the_sentence(both, capsys):
         assert comparison["low"] < comparison["depth_minus_width"] < comparison["high"]
         assert 0 < comparison["confidence_depth"] < 1
     assert data["sentence"].startswith("At equal parameters")
+    (cpu,) = data["further"]
+    assert (cpu["cost"], cpu["low"] < cpu["depth_minus_width"] < cpu["high"]) == ("cpu_hours", True)
+    assert {front["cost"] for front in data["fronts"]} == {
+        "parameters", "training_flops", "hours", "cpu_hours"
+    }  # fmt: skip
+    gains = data["exchange"]
+    assert gains["rate"]["value"] == pytest.approx(gains["depth"]["value"] / gains["width"]["value"])
+    assert "doubling of depth" in data["sentence"]
 
 
 def test_order_of_the_studies_does_not_matter(both, capsys):

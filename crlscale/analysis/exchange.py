@@ -21,6 +21,14 @@ class Exchange:
     rate: Ratio
 
     @property
+    def verdict(self) -> str:
+        """depth, width or undecided (the interval holds zero, or there is none)."""
+        found = self.difference
+        if found.low is None or found.low <= 0 <= found.high:
+            return "undecided"
+        return "depth" if found.value > 0 else "width"
+
+    @property
     def sentence(self) -> str:
         text = (
             f"At equal env steps a doubling of depth brings {_steps(self.depth)},"

@@ -4,6 +4,7 @@ A permutation of the scores over the levels guards against seeing any shape in n
 one; a permutation of residuals guards against taking a line, or one step, for more than it is."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import fdtrc
@@ -49,7 +50,7 @@ def find_step(
     x: np.ndarray, cells: list[np.ndarray], rng: np.random.Generator, draws: int = DRAWS
 ) -> StepFinding:
     """The shape of the scores `cells` (one array of seeds a level) over rising levels `x` [L]."""
-    families = Families(x, np.array([len(cell) for cell in cells], dtype=float))
+    families = _families(tuple(x), tuple(len(cell) for cell in cells))
     scores = np.concatenate(cells)
     total = float(((scores - scores.mean()) ** 2).sum())
     if total == 0:
@@ -77,6 +78,12 @@ def find_step(
     return StepFinding(fit.shape, levels=levels, intervals=intervals, **about)
 
 
+@lru_cache(maxsize=64)
+def _families(x: tuple[float, ...], seeds: tuple[int, ...]) -> Families:
+    """What the fits need of the levels alone, once for all studies of the same levels."""
+    return Families(np.array(x), np.array(seeds, dtype=float))
+
+
 def _pick(families, scores, bests, criteria, rng, draws) -> tuple[Fit, float | None]:
     """The shape that wins, and p of "a line explains as much" where a step kind won."""
     winner = min(bests, key=criteria.get)
@@ -86,7 +93,7 @@ def _pick(families, scores, bests, criteria, rng, draws) -> tuple[Fit, float | N
     p_gradual = permuted_residuals(
         families, scores, bests["linear"].fitted, ["linear"], kinds, rng, draws
     )
-    if p_gradual > GRADUAL:
+    if p_gradual > SIGNIFICANCE:
         return bests["linear"], p_gradual
     while winner in STEPS:  # several steps must be more than noise makes of what is simpler
         simpler = kinds[: kinds.index(winner)]

@@ -1,13 +1,12 @@
 """`crlscale compare`: axes of scale, studies, methods and published numbers against each other."""
 
-import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crlscale.cli.answers import answer, print_listed, print_results, say_next
-from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table, say
+from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, say
 from crlscale.cli.scores import Diverged, Physics, newest_with, read_scores
 from crlscale.errors import CrlscaleError
 
@@ -41,6 +40,7 @@ def width_vs_depth(
     from crlscale.figures.style import save
     from crlscale.figures.width_vs_depth import draw_width_vs_depth
     from crlscale.report.findings import width_vs_depth_record, width_vs_depth_tables
+    from crlscale.report.scaling import front_table
 
     depth_folder, width_folder = _pick(results, studies or [])
     found = compare_families(*(read_scores(f, physics, diverged) for f in (depth_folder, width_folder)))
@@ -49,9 +49,9 @@ def width_vs_depth(
     if json:
         emit_json({**width_vs_depth_record(found), "files": files})
         return
-    for table in width_vs_depth_tables(found):
-        print_table(*table)
-    print(textwrap.fill(found.sentence, 80))
+    print_results(
+        [found], lambda result: [*width_vs_depth_tables(result), front_table(result.fronts[1])]
+    )
     for file in files:
         print(file)
     where = "" if results == DEFAULT_RESULTS else f" --results {results}"

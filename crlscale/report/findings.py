@@ -5,7 +5,8 @@ from dataclasses import asdict
 from crlscale.analysis.critical_depth import CriticalDepth
 from crlscale.analysis.learning_curves import LearningCurves
 from crlscale.analysis.width_vs_depth import CostComparison, Family, WidthVsDepth
-from crlscale.report.table import cell_record, short_number
+from crlscale.report.records import record
+from crlscale.report.table import cell_record, estimate_record, short_number
 from crlscale.score import CellScore
 from crlscale.stats import CONFIDENCE, INTERVAL_METHOD, POPULATIONS, SIMULATED_COVERAGE, Estimate
 
@@ -62,13 +63,6 @@ def critical_depth_record(result: CriticalDepth) -> dict:
         "interval_of_cells": interval_record(),
         "cells": [cell_record(cell) for cell in result.cells],
     }
-
-
-def estimate_record(found: Estimate | None) -> dict | None:
-    """Value, ends of the 95 % interval, and why there is none."""
-    if found is None:
-        return None
-    return {key: getattr(found, key) for key in ("value", "low", "high", "seeds", "no_interval")}
 
 
 def interval_record() -> dict:
@@ -147,6 +141,9 @@ def width_vs_depth_record(result: WidthVsDepth) -> dict:
     return {
         "rows": rows,
         "comparisons": [_comparison_record(comparison) for comparison in result.comparisons],
+        "further": [_comparison_record(comparison) for comparison in result.further],
+        "exchange": record(result.exchange),
+        "fronts": record(result.fronts),
         "sentence": result.sentence,
         "note": result.note,
         "interval_of_cells": interval_record(),

@@ -4,8 +4,7 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 
-from crlscale.report.findings import estimate_record
-from crlscale.report.table import cell_record
+from crlscale.report.table import cell_record, estimate_record
 from crlscale.score import CellScore
 from crlscale.stats import Estimate
 

@@ -4,6 +4,7 @@
 
 from crlscale.cost import actor_parameters, critic_parameters
 from crlscale.score import CellScore, StudyScores
+from crlscale.stats import Estimate
 
 SHORT = {"batch_size": "batch", "actor_depth": "actor", "critic_depth": "critic"}
 
@@ -19,6 +20,13 @@ def study_table(scores: StudyScores) -> tuple[list[str], list[list[str]], list[d
         [_row(cell, record) for cell, record in zip(scores.cells, records, strict=True)],
         records,
     )
+
+
+def estimate_record(found: Estimate | None) -> dict | None:
+    """Value, ends of the 95 % interval, and why there is none."""
+    if found is None:
+        return None
+    return {key: getattr(found, key) for key in ("value", "low", "high", "seeds", "no_interval")}
 
 
 def cell_record(cell: CellScore) -> dict:
