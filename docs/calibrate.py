@@ -2,7 +2,7 @@
 
 `nice python docs/calibrate.py PART... [--studies 2000] [--out FOLDER]` simulates the named parts (all if
 none is named) and keeps each finished cell in FOLDER/PART.json, so that it can be stopped and started
-again; `--write` puts every table whose cells are all there between its marks in docs/method.md.
+again; `--write` puts every table between its marks in docs/method.md, "-" where a cell is not there yet.
 The generator of a cell is seeded by its name: the same cell gives the same shares anywhere."""
 
 import argparse
@@ -38,7 +38,7 @@ def simulate(part: str, cells: dict, studies: int, out: Path) -> dict:
 
 
 def write_tables(out: Path) -> list[str]:
-    """Puts each finished table into docs/method.md; returns the parts that are not finished."""
+    """Puts each table into docs/method.md; returns the parts that are not finished."""
     page = FOLDER / "method.md"
     text, missing = page.read_text(), []
     for part, (cells, table) in PARTS.items():
@@ -46,7 +46,6 @@ def write_tables(out: Path) -> list[str]:
         known = json.loads(path.read_text()) if path.exists() else {}
         if not cells.keys() <= known.keys():
             missing.append(part)
-            continue
         start, end = f"<!-- {part} -->\n", f"<!-- end of {part} -->"
         before, rest = text.split(start)
         text = before + start + "\n".join(table(known)) + "\n" + end + rest.split(end)[1]

@@ -3,15 +3,18 @@
 from functools import partial
 
 import numpy as np
+from calibrate_parts import entry
 from scipy.special import ndtr
 
 from crlscale import stats
 from crlscale.analysis.scaling_laws import predict
 from crlscale.analysis.two_way import interaction_p, slope_weights
 
-DRAWS = 400
+DRAWS = 200
 SEEDS = (3, 5, 10)
 TESTED = 0.05
+SHARES = (0.5, 0.75, 0.95)
+BASES = (2.0, 5.0)
 
 
 # --- interaction ----------------------------------------------------------------------------
@@ -54,7 +57,7 @@ def interactions_table(known: dict) -> list[str]:
         "| truth | permutation p <= 0.05 | interval without zero | interval holds the truth |",
         "|---|---|---|---|",
     ]
-    return lines + [_line(known, t, SEEDS, ("tested", "seen", "held"), 3) for t in INTERACTIONS]
+    return lines + [_line(known, t, ("tested", "seen", "held")) for t in INTERACTIONS]
 
 
 # --- comparisons ----------------------------------------------------------------------------
@@ -87,13 +90,16 @@ def compared_table(known: dict) -> list[str]:
         "| interval | " + " | ".join(f"{n} seeds" for n in SEEDS) + " |",
         "|---" * (1 + len(SEEDS)) + "|",
     ]
-    for share in (0.5, 0.75, 0.95):
-        shares = [f"{known[f'improvement {share} {n}']['held']:.3f}" for n in SEEDS]
-        lines.append(f"| probability of improvement, truth {share} | " + " | ".join(shares) + " |")
-    for base in (2.0, 5.0):
-        found = [known[f"ratio {base} {n}"] for n in SEEDS]
-        shares = [f"{f['held']:.3f} (exists in {f['there']:.2f})" for f in found]
-        lines.append(f"| ratio of 2, lower mean {base:g} sd above 0 | " + " | ".join(shares) + " |")
+    rows = {f"probability of improvement, truth {p}": (f"improvement {p}", "held") for p in SHARES}
+    for base in BASES:
+        rows[f"ratio of 2, lower mean {base:g} sd above 0: has an interval"] = (
+            f"ratio {base}",
+            "there",
+        )
+        rows[f"the same: of these, holds it, at {base:g} sd"] = (f"ratio {base}", "held")
+    for words, (name, key) in rows.items():
+        found = [entry(known, [f"{name} {seeds}"], key, 3) for seeds in SEEDS]
+        lines.append(f"| {words} | " + " | ".join(found) + " |")
     return lines
 
 
@@ -156,16 +162,16 @@ def limits_table(known: dict) -> list[str]:
         "|---|---|---|",
     ]
     for truth in SATURATIONS:
-        lines.append(_line(known, truth, SEEDS, ("wrong", "right"), 3))
+        lines.append(_line(known, truth, ("wrong", "right")))
     lines += ["", "| law, and truth | prediction interval holds a new cell |", "|---|---|"]
     for name in LAW_TRUTHS:
-        lines.append(_line(known, name, SEEDS, ("held",), 3))
+        lines.append(_line(known, name, ("held",)))
     return lines
 
 
-def _line(known: dict, truth: str, seeds: tuple, keys: tuple, digits: int) -> str:
-    columns = [" / ".join(f"{known[f'{truth} {n}'][key]:.{digits}f}" for n in seeds) for key in keys]
-    return f"| {truth} | " + " | ".join(columns) + " |"
+def _line(known: dict, truth: str, keys: tuple[str, ...]) -> str:
+    names = [f"{truth} {seeds}" for seeds in SEEDS]
+    return f"| {truth} | " + " | ".join(entry(known, names, key, 3) for key in keys) + " |"
 
 
 PARTS = {
@@ -179,7 +185,7 @@ PARTS = {
             for p in (0.5, 0.75, 0.95)
             for n in SEEDS
         }
-        | {f"ratio {b} {n}": partial(ratio_held, b, n) for b in (2.0, 5.0) for n in SEEDS},
+        | {f"ratio {b} {n}": partial(ratio_held, b, n) for b in BASES for n in SEEDS},
         compared_table,
     ),
     "limits": (

@@ -41,7 +41,7 @@ def cover_iqm(population: str, seeds: int, rng: np.random.Generator, studies: in
 def cells_table(known: dict) -> list[str]:
     lines = ["| seeds | " + " | ".join(POPULATIONS) + " |", "|---" * (1 + len(POPULATIONS)) + "|"]
     for seeds in SEEDS_OF_CELLS:
-        shares = [f"{known[f'{p} {seeds}']['held']:.2f}" for p in POPULATIONS]
+        shares = [entry(known, [f"{p} {seeds}"], "held", 2) for p in POPULATIONS]
         lines.append(f"| {seeds} | " + " | ".join(shares) + " |")
     return lines
 
@@ -65,7 +65,6 @@ TRUTHS = {
     "step of 3 sd, exponential": ([0, 0, 0, 3, 3, 3], (3,)),
     "step of 3 sd, bimodal": ([0, 0, 0, 3, 3, 3], (3,)),
     "step of 3 sd, 30 % zeros": ([0, 0, 0, 3, 3, 3], (3,)),
-    "step of 3 sd in the first gap": ([0, 3, 3, 3, 3, 3], (1,)),
     "step of 3 sd in the last gap": ([0, 0, 0, 0, 0, 3], (5,)),
     "two steps of 4 sd": ([0, 0, 4, 4, 8, 8], (2, 4)),
     "saturating": ([0, 1.5, 2.5, 3.25, 3.75, 4], ()),
@@ -111,23 +110,26 @@ def steps_found(truth: str, seeds: int, rng: np.random.Generator, studies: int) 
 
 
 def steps_table(known: dict) -> list[str]:
-    seeds = " / ".join(map(str, SEEDS_OF_STUDIES))
     lines = [
-        f"Each entry: {seeds} seeds.",
+        f"Each entry: {' / '.join(map(str, SEEDS_OF_STUDIES))} seeds.",
         "",
         "| truth | flat or irregular | gradual or falling | a step kind | several steps |"
         " of the steps: right level | set holds it | levels in the set |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for truth, (_, planted) in TRUTHS.items():
-        found = [known[f"{truth} {n}"] for n in SEEDS_OF_STUDIES]
-        columns = ["nothing", "gradual", "stepped", "several"]
-        entries = [" / ".join(f"{f[key]:.2f}" for f in found) for key in columns]
-        for key in ("right", "held"):
-            entries.append(" / ".join(f"{f[key]:.2f}" for f in found) if planted else "")
-        entries.append(" / ".join(f"{f['levels']:.1f}" for f in found) if planted else "")
-        lines.append(f"| {truth} | " + " | ".join(entries) + " |")
+        names = [f"{truth} {seeds}" for seeds in SEEDS_OF_STUDIES]
+        keys = {"nothing": 2, "gradual": 2, "stepped": 3, "several": 3}
+        if planted:
+            keys |= {"right": 2, "held": 3, "levels": 1}
+        entries = [entry(known, names, key, digits) for key, digits in keys.items()]
+        lines.append(f"| {truth} | " + " | ".join(entries + [""] * (7 - len(entries))) + " |")
     return lines
+
+
+def entry(known: dict, names: list[str], key: str, digits: int) -> str:
+    """One number for each of the cells `names`; "-" for one that was not simulated yet."""
+    return " / ".join(f"{known[name][key]:.{digits}f}" if name in known else "-" for name in names)
 
 
 PARTS = {

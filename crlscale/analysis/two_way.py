@@ -7,6 +7,7 @@ its linear part, the change of one slope with each doubling of the other axis, h
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -132,15 +133,11 @@ def interaction_p(
 ) -> float | None:
     """P(cells depart as much from additive effects, in units of their seeds' spread, when the truth
     is additive), by permuting the residuals of the additive model; `places` are (row, column)."""
-    seeds = np.array([len(cell) for cell in cells])
-    rows, columns = (np.repeat([place[side] for place in places], seeds) for side in (0, 1))
-    additive = np.hstack([_dummies(rows), _dummies(columns)])
-    full = _dummies(np.repeat(np.arange(len(cells)), seeds))
-    scores = np.concatenate(cells)
-    spare = len(scores) - len(cells)
-    if spare < 1 or np.linalg.matrix_rank(additive) >= len(cells):
+    models = _models(tuple(places), tuple(len(cell) for cell in cells))
+    if models is None:
         return None
-    basis, whole = _basis(additive), _basis(full)
+    basis, whole = models
+    scores = np.concatenate(cells)
     fitted = basis @ (basis.T @ scores)
     dealt = rng.permuted(np.tile(scores - fitted, (draws, 1)), axis=1)
     drawn = np.vstack([scores, fitted + dealt])
@@ -148,6 +145,17 @@ def interaction_p(
     left = np.maximum(total - ((drawn @ whole) ** 2).sum(axis=1), 1e-12 * total)
     ratio = (total - ((drawn @ basis) ** 2).sum(axis=1)) / left
     return float((1 + np.sum(ratio[1:] >= ratio[0] * (1 - 1e-9))) / (1 + draws))
+
+
+@lru_cache(maxsize=64)
+def _models(places: tuple, seeds: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Orthonormal columns of the additive model and of the cells' means, [runs, columns] each; None
+    where nothing is left to tell them apart by."""
+    rows, columns = (np.repeat([place[side] for place in places], seeds) for side in (0, 1))
+    basis = _basis(np.hstack([_dummies(rows), _dummies(columns)]))
+    if sum(seeds) <= len(seeds) or basis.shape[1] >= len(seeds):
+        return None
+    return basis, _basis(_dummies(np.repeat(np.arange(len(seeds)), seeds)))
 
 
 def _dummies(groups: np.ndarray) -> np.ndarray:
