@@ -48,14 +48,15 @@ class Progress:
 class Job:
     """One started group. `id` as the cluster names it, None for a process of this machine;
     `waiting`: not yet running; `lost`: how it ended, for the runs that could not tell;
-    `cancelled`: the user ended it by the means of the cluster and wants no other try."""
+    `final`: no other try is wanted, since the user cancelled it by the means of the cluster or the
+    job has used up its tries by itself."""
 
     group: list[str]
     id: str | None = None
     waiting: bool = False
     lost: str | None = None
     lost_kind: str = "lost"
-    cancelled: bool = False
+    final: bool = False
 
 
 class Launcher(Protocol):

@@ -6,6 +6,7 @@ Ray itself retries nothing: watch.py decides, as for a local process.
 """
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from crlscale.record import read_status
 from crlscale.study import Study
 
 NO_LIMIT = 1_000_000
+KNOCK_SECONDS = 10.0
 
 
 class RayLauncher:
@@ -35,8 +37,9 @@ class RayLauncher:
         address = self.options.ray_address
         own = {} if address else {"include_dashboard": False}
         try:
+            _knock(address)
             self.ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **own)
-        except (ConnectionError, RuntimeError, ValueError) as refused:
+        except (OSError, RuntimeError, ValueError) as refused:
             raise CrlscaleError(
                 f"no Ray answers at {address or 'this machine'}: {str(refused).splitlines()[0][:200]}",
                 value=address,
@@ -129,6 +132,13 @@ class RayLauncher:
                 remedy="--mem 2G if the plan asks for too much, fewer --threads or --gpus, or a smaller"
                 " depth, width or batch size",
             )
+
+
+def _knock(address: str | None) -> None:
+    """An OSError if nothing listens at host:port. Ray would try for many minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), KNOCK_SECONDS).close()
 
 
 def _first_line(error: Exception) -> str:

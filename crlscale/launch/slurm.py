@@ -16,7 +16,7 @@ from crlscale.cost import memory_bytes, run_seconds
 from crlscale.errors import CrlscaleError
 from crlscale.launch.contract import Job, LaunchOptions
 from crlscale.launch.extras import need
-from crlscale.launch.slurm_job import run_group
+from crlscale.launch.slurm_job import read_count, run_group
 from crlscale.launch.squeue import need_slurm, queue, state_of
 from crlscale.record import FINISHED, read_status
 from crlscale.store import read_json, write_json
@@ -35,7 +35,6 @@ class SlurmLauncher:
 
     def __init__(self, folder: Path, study: Study, options: LaunchOptions):
         self.submitit = need("submitit", "slurm")
-        need_slurm()
         self.folder, self.study, self.options = Path(folder).resolve(), study, options
         self.jobs: list[Job] = []
         self._seen: dict[str, float] = {}  # job id -> when it was last in the queue
@@ -50,7 +49,7 @@ class SlurmLauncher:
     def adopt(self) -> list[Job]:
         path = self.folder / "launch.json"
         known = read_json(path)["slurm"] if path.exists() else []
-        alive = queue() or {}
+        alive = need_slurm()
         self.jobs = [Job(entry["runs"], entry["job"]) for entry in known if entry["job"] in alive]
         self._look(alive)
         return list(self.jobs)
@@ -85,10 +84,7 @@ class SlurmLauncher:
         gone = [job for job in self.jobs if job.id not in alive and self._has_ended(job)]
         for job in gone:
             self.jobs.remove(job)
-            state = state_of(job.id)
-            job.cancelled = state == "CANCELLED"
-            job.lost = f"Slurm job {job.id} ended" + (f" as {state}" if state else "")
-            job.lost += f"; see {self.folder.name}/slurm/{job.id}_0_log.out"
+            self._explain(job)
         if gone:
             self._save()
         return gone
@@ -113,6 +109,16 @@ class SlurmLauncher:
         folders = [self.folder / "runs" / run_id for run_id in job.group]
         finished = all(read_status(folder)["status"] in FINISHED for folder in folders)
         return finished or self._looked - self._seen[job.id] > GONE_SECONDS
+
+    def _explain(self, job: Job) -> None:
+        """What is known of a job that is gone: by Slurm for some minutes, by the job itself if it
+        could tell (slurm_job.py). One that wanted to be requeued and was not is tried anew."""
+        state = state_of(job.id)
+        told = read_count(self.folder / "runs" / job.group[0], job.id)
+        job.final = state == "CANCELLED" or told.get("again") is False
+        if state != "CANCELLED":
+            job.lost = f"Slurm job {job.id} ended" + (f" as {state}" if state else "")
+            job.lost += f"; see {self.folder.name}/slurm/{job.id}_0_log.out"
 
     def _save(self) -> None:
         entries = [{"job": job.id, "runs": job.group} for job in self.jobs]

@@ -31,13 +31,11 @@ def run_group(folder: str, group: list[str], retries: int) -> None:
     SIGTERM (preemption) and SIGUSR2 (the time is nearly up) are passed on. What stopped or was
     killed is requeued under the same job id by the rule of tries.py."""
     job, runs = job_id(), Path(folder) / "runs"
-    count = runs / group[0] / "slurm.json"
     with StopRequest(patient=True) as stop:
         left = [i for i in group if read_status(runs / i)["status"] not in FINISHED]
         if not left:
             sys.exit(0)
-        known = read_json(count) if count.exists() else {}
-        tries = Tries(retries, known["deaths"] if known.get("job") == job else None)
+        tries = Tries(retries, read_count(runs / group[0], job).get("deaths"))
         for run_id in left:
             tries.started(run_id, read_status(runs / run_id))
         child = start_child(Path(folder), left, "slurm", job)
@@ -46,11 +44,21 @@ def run_group(folder: str, group: list[str], retries: int) -> None:
             if stop.wanted is not None and child.asked is None:
                 child.ask(signal.SIGTERM if stop.wanted == signal.SIGINT else stop.wanted)
         record_death(child)
-        again = tries.again({run_id: read_status(runs / run_id) for run_id in left})
-        if again and state_of(os.environ["SLURM_JOB_ID"]) != "CANCELLED":
-            write_json(count, {"job": job, "deaths": dict(tries.deaths)})
+        again = bool(tries.again({run_id: read_status(runs / run_id) for run_id in left}))
+        again = again and state_of(os.environ["SLURM_JOB_ID"]) != "CANCELLED"
+        count = {"job": job, "deaths": dict(tries.deaths), "again": again}
+        write_json(runs / group[0] / "slurm.json", count)
+        if again:
             _requeue()
     sys.exit(child.process.returncode if child.process.returncode >= 0 else 1)
+
+
+def read_count(run_folder: Path, job: str) -> dict:
+    """What job `job` has noted beside the first run of its group: `deaths` by run id, and whether
+    it wants to be started `again`; {} if it has not."""
+    path = run_folder / "slurm.json"
+    known = read_json(path) if path.exists() else {}
+    return known if known.get("job") == job else {}
 
 
 def job_id() -> str:

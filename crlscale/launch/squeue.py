@@ -23,14 +23,15 @@ def state_of(job: str) -> str | None:
     return found[1] if found else None
 
 
-def need_slurm() -> None:
-    """A CrlscaleError unless Slurm's commands are here and its controller answers."""
-    if queue() is None:
+def need_slurm() -> dict[str, str]:
+    """What `queue` says; a CrlscaleError unless Slurm's commands are here and its controller answers."""
+    if (jobs := queue()) is None:
         raise CrlscaleError(
             "no Slurm answers here: `squeue` is missing or failed",
             value="slurm",
             remedy="a login node of the cluster, or --launcher local",
         )
+    return jobs
 
 
 def _ask(command: list[str]) -> str | None:

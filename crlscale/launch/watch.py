@@ -74,8 +74,9 @@ class Watch:
     def _adopt(self) -> None:
         """Take over what an earlier launcher of this study left in the queue of a cluster."""
         for job in self.launcher.adopt():
-            self.jobs.append(job)
-            self.queue = [group for group in self.queue if not set(group) & set(job.group)]
+            if self._runs(job):
+                self.jobs.append(job)
+                self.queue = [group for group in self.queue if not set(group) & set(job.group)]
 
     def _start_some(self) -> None:
         free = self.launcher.free()
@@ -99,37 +100,42 @@ class Watch:
 
     def _wait(self) -> None:
         time.sleep(POLL_SECONDS)
-        for job in self.launcher.ended():
-            self.jobs.remove(job)
+        for job in self._take_ended():
             self._ended(job)
         self._refresh()
 
+    def _take_ended(self) -> list[Job]:
+        ended = [job for job in self.launcher.ended() if job in self.jobs]
+        self.jobs = [job for job in self.jobs if job not in ended]
+        return ended
+
     def _ended(self, job: Job) -> None:
         """What becomes of the runs of a job that has ended; those worth it are tried again."""
-        group = self._unfinished(job.group)
+        group = self._unfinished(self._runs(job))
         if any(held(self._run_folder(run_id)) for run_id in group):
             self.queue.append(group)  # another crlscale was first: wait for it
             return
-        if job.lost and not job.cancelled:
+        if job.lost:
             self._record_lost(job)
-        again = self.tries.again({run_id: self.progress.statuses[run_id] for run_id in job.group})
-        if again and not job.cancelled:
+        runs = self._runs(job)
+        again = self.tries.again({run_id: self.progress.statuses[run_id] for run_id in runs})
+        if again and not job.final:
             self.queue.append(again)
 
     def _record_lost(self, job: Job) -> None:
         """For runs that could not tell how they ended: the one at work, or all if none was."""
-        words = {run_id: self.progress.statuses[run_id]["status"] for run_id in job.group}
-        at_work = [run_id for run_id in job.group if words[run_id] == "running"]
+        words = {run_id: self.progress.statuses[run_id]["status"] for run_id in self._runs(job)}
+        at_work = [run_id for run_id, word in words.items() if word == "running"]
         if set(words.values()) == {"planned"}:
-            at_work = job.group
+            at_work = list(words)
         for run_id in at_work:
             record_failure(self._run_folder(run_id), job.lost, kind=job.lost_kind)
         self._unfinished(at_work)
 
     def _refresh(self) -> None:
         progress = self.progress
-        progress.running = [i for job in self.jobs if not job.waiting for i in job.group]
-        progress.queued = [i for job in self.jobs if job.waiting for i in job.group]
+        progress.running = [i for job in self.jobs if not job.waiting for i in self._runs(job)]
+        progress.queued = [i for job in self.jobs if job.waiting for i in self._runs(job)]
         self._unfinished([*progress.running, *progress.elsewhere])
         self.report(progress)
 
@@ -141,8 +147,7 @@ class Watch:
             self.launcher.stop(stop.wanted)
             while self.jobs and not stop.insisted:
                 time.sleep(POLL_SECONDS)
-                for job in self.launcher.ended():
-                    self.jobs.remove(job)
+                for job in self._take_ended():
                     self._unfinished(job.group)
                 self._refresh()
             self.launcher.kill()
@@ -154,6 +159,10 @@ class Watch:
 
     def _read(self, run_id: str) -> dict:
         return read_status(self._run_folder(run_id))
+
+    def _runs(self, job: Job) -> list[str]:
+        """Its runs that were asked for; an earlier launcher may have started others with them."""
+        return [run_id for run_id in job.group if run_id in self.progress.statuses]
 
     def _unfinished(self, group: list[str]) -> list[str]:
         """Those of the group that have not finished, as their status.json says now."""
