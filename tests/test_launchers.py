@@ -35,7 +35,7 @@ from crlscale.study import load_study
 HERE = Path(__file__).parent
 LINE = tiny_sweep(
     *("--levels", "4", "--seeds", "12", "--runs-per-process", "3", "--study", "twelve"),
-    *("--set", "env_steps=4480", "--mem", "1500M"),
+    *("--set", "env_steps=40000", "--mem", "1500M"),
 )
 LOCAL = [word for word in LINE if word not in ("--mem", "1500M")]
 RAY = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -192,27 +192,46 @@ def pending(pid: int, number: int) -> bool:
     return any(mask >> (number - 1) & 1 for mask in masks)
 
 
+def hold(folder: Path, others: list[dict]) -> dict:
+    """Hold the process of a run that has trained a little; returns its status. It is no run of
+    `others`' processes."""
+    pids = {each["pid"] for each in others}
+
+    def training():
+        return [s for s in at_work(folder) if s.get("env_steps") and s["pid"] not in pids]
+
+    found = wait_for(training)[0]
+    os.kill(found["pid"], signal.SIGSTOP)
+    return found
+
+
+def stopped_one(folder: Path, held: list[dict], number: int) -> dict:
+    """Which of the held processes saves and stops, as Slurm asks it to by signal `number`."""
+
+    def stopped():
+        for each in held:
+            if psutil.pid_exists(each["pid"]) and pending(each["pid"], number):
+                os.kill(each["pid"], signal.SIGCONT)  # preempting, Slurm does that itself
+        return next((each for each in held if history(folder, each["run_id"], "stopped")), None)
+
+    return wait_for(stopped)
+
+
 def preempt_one(folder: Path) -> tuple[str, dict]:
     """An urgent job takes the place of one of two running jobs; returns its run and the other, whose
     process is still held."""
-    two = wait_for(lambda: found if len(found := at_work(folder)) == 2 else None)
-    for each in two:
-        os.kill(each["pid"], signal.SIGSTOP)  # else they may have ended before
+    first = hold(folder, [])
+    two = [first, hold(folder, [first])]
     slurm("sbatch", "-p", "urgent", "-c1", "--mem=100M", "-o", "/dev/null", "--wrap", "sleep 1")
-
-    first = wait_for(lambda: next((e for e in two if pending(e["pid"], signal.SIGTERM)), None))
-    os.kill(first["pid"], signal.SIGCONT)
-    wait_for(lambda: history(folder, first["run_id"], "stopped"))
-    return first["run_id"], next(each for each in two if each is not first)
+    preempted = stopped_one(folder, two, signal.SIGTERM)
+    return preempted["run_id"], next(each for each in two if each is not preempted)
 
 
 def time_out(folder: Path, held: dict) -> str:
     """The time of a running job is up; returns its run."""
     job = raw_id(held["job"])
     slurm("scontrol", "update", f"JobId={job}", "TimeLimit=1")
-    wait_for(lambda: pending(held["pid"], signal.SIGUSR2))
-    os.kill(held["pid"], signal.SIGCONT)
-    wait_for(lambda: history(folder, held["run_id"], "stopped"))
+    stopped_one(folder, [held], signal.SIGUSR2)
     subprocess.run(["scontrol", "update", f"JobId={job}", "TimeLimit=30"], timeout=60)
     return held["run_id"]
 
