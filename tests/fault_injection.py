@@ -3,7 +3,8 @@
 A study of short runs is run twice: once undisturbed, once while kill -9 strikes its workers, its
 launcher, or the launcher with all its workers, each time in a random phase of a random worker. Who
 is dead is started again by the same command. At the end every run must be complete exactly once and
-equal the undisturbed one in all that is not a time. Evidence is each run's history.jsonl, to which
+equal the undisturbed one in all that is not a time. The same command goes on where it was interrupted,
+and ends without further kills once there were `--kills`. Evidence is each run's history.jsonl, to which
 every process only adds: a start that found its run complete, or a second completion, would stand there.
 """
 
@@ -81,16 +82,16 @@ class Disturbed:
 
     def __init__(self, folder: Path, runs: int, kills: int, seed: int):
         self.folder, self.kills = folder, kills
-        self.chance = random.Random(seed)
-        self.report = Report(runs, seed)
+        self.report = Report.found(folder.parent, runs, seed)
+        self.chance = random.Random(f"{seed}, {len(self.report.kills)}")
         self.run_ids = list(load_study(folder).configs)
         self.launcher: subprocess.Popen | None = None
         self._read = dict.fromkeys(self.run_ids, 0)  # bytes of each history that were read
         self._last: dict[int, dict] = {}  # the last line of each process
 
     def run(self) -> Report:
-        began = time.monotonic()
         while not self._finished():
+            began = time.monotonic()
             if self.launcher is None or self.launcher.poll() is not None:
                 self._wait_for_orphans()
                 if self._finished():
@@ -101,9 +102,10 @@ class Disturbed:
                 self._strike()
             else:
                 time.sleep(0.2)
+            self.report.seconds += time.monotonic() - began
+            self.report.keep(self.folder.parent)
         if self.launcher is not None:
             self.launcher.wait()
-        self.report.seconds = time.monotonic() - began
         return self.report
 
     def _finished(self) -> bool:
@@ -119,7 +121,6 @@ class Disturbed:
             found = [child for child in found if "crlscale" in " ".join(child.cmdline())]
         except psutil.Error:
             return []
-        self.report.workers |= {child.pid for child in found}
         return found
 
     def _strike(self) -> None:
