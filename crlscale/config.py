@@ -14,6 +14,7 @@ from crlscale.depths import check_depth
 from crlscale.envs.registry import task_spec
 from crlscale.envs.spec import Options, TaskSpec
 from crlscale.errors import CrlscaleError
+from crlscale.methods import METHOD_FIELDS, Method, check_method, find_method
 
 DEFAULT_ENV = "chain_8"
 INT32_MAX = 2**31 - 1
@@ -62,6 +63,23 @@ class RunConfig(BaseModel):
         "sub-step of the physics: as meant, or as the published code really ran", None
     )
     seed: int = Field(0, ge=0, le=INT32_MAX, description="root of every random key of the run")
+
+    agent: str = later("method; docs/methods.md tells of each", "crl")
+    energy: Literal["l2", "squared_l2", "dot", "cosine", "mrn"] = later(
+        "crl: likeness of embeddings; mrn is a quasimetric", "l2"
+    )
+    contrastive_loss: Literal["forward", "backward", "symmetric", "binary"] = later(
+        "crl: InfoNCE over goals, over state-action pairs or both, or binary NCE", "forward"
+    )
+    hindsight_share: float = later(
+        "HER: share of a batch whose goal is replaced by one achieved later", 0.8, gt=0, le=1
+    )
+    survival_weights: bool = later("safe_crl: whether rows weigh by survival mass", True)
+    survival_bonus: float = later("safe_crl: weight of log survival for the actor", 1.0, ge=0)
+    polyak: float = later("sac, td3: share of the way that targets move an update", 0.005, gt=0, le=1)
+    exploration_noise: float = later("td3: standard deviation of the noise on actions", 0.1, ge=0)
+    commanded_horizon: int | None = later("gcsl: steps that it asks for; null = all left", None, gt=0)
+    collector_depth: int | None = later("depth of a second agent, which acts; null = none", None, gt=0)
 
     depth: int = positive("Dense layers inside the residual trunk of each network", 4)
     actor_depth: int | None = positive("depth of the actor; null = depth", None)
@@ -140,8 +158,11 @@ class RunConfig(BaseModel):
     @model_validator(mode="after")
     def _check(self):
         _ = self.architecture  # refuses what does not go together
-        for field in ("depth", "actor_depth", "critic_depth"):
+        for field in ("depth", "actor_depth", "critic_depth", "collector_depth"):
             check_depth(field, getattr(self, field), self.block_size)
+        check_method(
+            self.agent, {f: RunConfig.model_fields[f].default for f in METHOD_FIELDS}, vars(self)
+        )
         legal = self.task.goal_sets
         if self.goal_set not in legal:
             raise CrlscaleError(
@@ -177,6 +198,10 @@ class RunConfig(BaseModel):
     @property
     def architecture(self) -> Architecture:
         return Architecture(**{field.name: getattr(self, field.name) for field in fields(Architecture)})
+
+    @property
+    def method(self) -> Method:
+        return find_method(self.agent)
 
     @property
     def actor_layers(self) -> int:
@@ -238,7 +263,8 @@ class RunConfig(BaseModel):
         depth = f"d{self.actor_layers}"
         if self.actor_layers != self.critic_layers:
             depth = f"a{self.actor_layers}-c{self.critic_layers}"
-        name = f"{self.env}-{depth}-w{self.width}-b{self.batch_size}-s{self.seed}"
+        env = self.env if self.agent == "crl" else f"{self.env}-{self.agent}"
+        name = f"{env}-{depth}-w{self.width}-b{self.batch_size}-s{self.seed}"
         return f"{name}-{short_hash(self.identity())}"
 
     def identity(self) -> dict:

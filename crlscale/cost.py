@@ -1,7 +1,6 @@
 """What a run costs: parameters, FLOPs, bytes; and hours, as predicted for this machine.
 
-Counts are exact and follow crlscale.networks; a test compares them with the arrays themselves.
-S state, A action, G goal, R representation, W width, D depth, B batch.
+Counts are exact (crlscale.counts); seconds and memory are fitted to runs and to this machine.
 """
 
 import contextlib
@@ -15,9 +14,19 @@ from functools import cache
 import psutil
 
 from crlscale.config import RunConfig
+from crlscale.counts import (
+    FLOAT,
+    acting_parameters,
+    actor_parameters,
+    critic_parameters,
+    layers_passed,
+    replay_bytes,
+    target_parameters,
+    train_flops,
+    trained_parameters,
+    update_flops,
+)
 from crlscale.device import cache_folder
-
-FLOAT = 4  # bytes
 
 # Fitted on runs of the smoke, quick and laptop presets on two x86-64 cores and checked in
 # docs/performance.md; the matmul rates are measured on the machine that plans.
@@ -47,59 +56,14 @@ class Cost:
     seconds: float
 
 
-def actor_parameters(config: RunConfig) -> int:
-    """Weights and biases of the actor."""
-    task = config.task
-    trunk = config.architecture.trunk_parameters(task.state_size + task.goal_size, config.actor_layers)
-    return trunk + 2 * (config.width + 1) * task.action_size
-
-
-def critic_parameters(config: RunConfig) -> int:
-    """Weights and biases of both critic encoders."""
-    task = config.task
-    inputs = (task.state_size + task.action_size, task.goal_size)
-    head = (config.width + 1) * config.representation_size
-    return sum(config.architecture.trunk_parameters(n, config.critic_layers) + head for n in inputs)
-
-
-def update_flops(config: RunConfig) -> float:
-    """Dense FLOPs of one update: each of its 11 forward-equivalents counted by the layers it really
-    has, plus the B x B energies. Recomputation under checkpointing is not counted."""
-    task, layers, out = config.task, config.critic_layers, config.representation_size
-    batch = config.batch_size
-    actor = _forward(
-        config, task.state_size + task.goal_size, config.actor_layers, 2 * task.action_size
-    )
-    state_action = _forward(config, task.state_size + task.action_size, layers, out)
-    goal = _forward(config, task.goal_size, layers, out)
-    energies = 3 * 2 * batch * out
-    return batch * (3 * actor + (3 + 2) * state_action + 3 * goal + energies)
-
-
-def train_flops(config: RunConfig) -> float:
-    """Dense FLOPs of all updates and of acting in the envs; evaluation is not counted."""
-    task = config.task
-    acting = _forward(
-        config, task.state_size + task.goal_size, config.actor_layers, 2 * task.action_size
-    )
-    return config.total_updates * update_flops(config) + config.total_env_steps * acting
-
-
-def replay_bytes(config: RunConfig) -> int:
-    """Bytes of the ring buffer: state, action, reached goal, ending and two int32 a row."""
-    task = config.task
-    row = FLOAT * (task.state_size + task.action_size + task.goal_size) + 1 + 2 * 4
-    return config.replay_rows * config.num_envs * row
-
-
 def device_bytes(config: RunConfig, seeds: int = 1) -> float:
     """Predicted peak of what a program of `seeds` runs holds where it computes: parameters, Adam's
-    moments and gradients, activations, logits, the ring."""
-    parameters = actor_parameters(config) + critic_parameters(config)
+    moments and gradients, targets, activations, logits, the ring."""
     blocks = max(config.actor_layers, config.critic_layers) / config.block_size
     activations = FLOAT * config.batch_size * config.width * (3 * blocks + 12 * config.block_size)
-    pairs = 4 * FLOAT * config.batch_size**2
-    return seeds * (5 * FLOAT * parameters + 2 * activations + pairs + replay_bytes(config))
+    pairs = 4 * FLOAT * config.batch_size**2 if config.method.pairs else 0
+    held = FLOAT * (5 * trained_parameters(config) + target_parameters(config))
+    return seeds * (held + 2 * activations + pairs + replay_bytes(config))
 
 
 def host_bytes(config: RunConfig) -> float:
@@ -113,9 +77,9 @@ def memory_bytes(config: RunConfig, seeds: int = 1) -> float:
 
 
 def checkpoint_bytes(config: RunConfig, replay: bool = True) -> float:
-    """A run's part of a checkpoint: parameters, Adam's moments, and the ring if that is saved."""
-    parameters = actor_parameters(config) + critic_parameters(config)
-    return 3 * FLOAT * parameters + (replay_bytes(config) if replay else 0)
+    """A run's part of a checkpoint: parameters, Adam's moments, targets, and the ring if that is saved."""
+    held = 3 * trained_parameters(config) + target_parameters(config)
+    return FLOAT * held + (replay_bytes(config) if replay else 0)
 
 
 def record_bytes(config: RunConfig) -> float:
@@ -153,7 +117,7 @@ def work_seconds(config: RunConfig, rate: float | None = None) -> float:
     """Predicted seconds of training and evaluating one run alone on one core. `rate`: matmul rate
     [FLOP/s], None for that of this machine."""
     steps = config.total_env_steps + evaluation_env_steps(config)
-    acting = actor_parameters(config) * 2 / (rate or _rate(config.num_envs, config.width))
+    acting = acting_parameters(config) * 2 / (rate or _rate(config.num_envs, config.width))
     elements = config.actor_layers * config.width * 3 * ELEMENT_SECONDS
     updates = config.total_updates * update_seconds(config, rate)
     return updates + steps * (config.task.step_seconds + acting + elements)
@@ -166,15 +130,14 @@ def run_seconds(config: RunConfig, warm: bool = False, rate: float | None = None
 
 def update_seconds(config: RunConfig, rate: float | None = None) -> float:
     """Predicted seconds of one update on one core of the given matmul rate, None for this machine's."""
-    layers = 3 * (config.actor_layers + 1) + 8 * (config.critic_layers + 1)
-    elements = layers * config.batch_size * config.width
-    parameters = actor_parameters(config) + critic_parameters(config)
+    elements = layers_passed(config) * config.batch_size * config.width
+    pairs = config.batch_size**2 if config.method.pairs else 0
     return (
         UPDATE_SECONDS
         + update_flops(config) / (rate or _rate(config.batch_size, config.width))
         + elements * ELEMENT_SECONDS
-        + config.batch_size**2 * PAIR_SECONDS
-        + parameters * PARAMETER_SECONDS
+        + pairs * PAIR_SECONDS
+        + trained_parameters(config) * PARAMETER_SECONDS
     )
 
 
@@ -235,8 +198,3 @@ for _ in range(5):
     best = max(best, flops * repeats / max(1e-9, time.process_time() - began))
 print(best)
 """
-
-
-def _forward(config: RunConfig, inputs: int, depth: int, outputs: int) -> float:
-    """FLOPs of one network for one row."""
-    return 2.0 * config.width * (inputs + depth * config.width + outputs)

@@ -23,9 +23,14 @@ class Outcome(NamedTuple):
 
 
 def rollout(
-    env: GoalEnv, policy: Callable[[jax.Array], jax.Array], rng: jax.Array, episodes: int, steps: int
+    env: GoalEnv,
+    policy: Callable[[jax.Array, jax.Array], jax.Array],
+    rng: jax.Array,
+    episodes: int,
+    steps: int,
 ) -> Outcome:
-    """One episode of T = `steps` for each of M = `episodes`. Consumes `rng`.
+    """One episode of T = `steps` for each of M = `episodes`. Consumes `rng`. `policy` maps
+    observations [M, S+G] and the age of the episodes, int32 [M], to actions [M, A].
 
     Episode i starts as case i % cases of the task, so M should be a multiple of their number; without
     cases as in training. A failing step is not counted as at the goal."""
@@ -35,7 +40,7 @@ def rollout(
 
     def step(carry, index):
         state, alive, outcome = carry
-        state = jax.vmap(env.step)(state, policy(state.obs))
+        state = jax.vmap(env.step)(state, policy(state.obs, jnp.full(episodes, index)))
         survival = outcome.survival + alive.astype(jnp.int32)
         alive = alive & (state.done == 0)
         inside = alive & jax.vmap(env.at_goal)(state)

@@ -20,6 +20,12 @@ class Program:
 
     task: TaskSpec
     reset: str
+    agent: str
+    energy: str
+    contrastive_loss: str
+    exploration_noise: float
+    commanded_horizon: int | None
+    collector_depth: int | None
     actor_depth: int
     critic_depth: int
     architecture: Architecture
@@ -44,6 +50,10 @@ class Hyper(NamedTuple):
     alpha_learning_rate: jax.Array
     logsumexp_penalty: jax.Array
     target_entropy: jax.Array
+    hindsight_share: jax.Array
+    polyak: jax.Array
+    survival_weights: jax.Array
+    survival_bonus: jax.Array
     gradient_clip: jax.Array | None
     warmup_updates: jax.Array
 
@@ -53,6 +63,12 @@ def split(config: RunConfig) -> tuple[Program, Hyper]:
     program = Program(
         task=config.task,
         reset=config.reset,
+        agent=config.agent,
+        energy=config.energy,
+        contrastive_loss=config.contrastive_loss,
+        exploration_noise=config.exploration_noise,
+        commanded_horizon=config.commanded_horizon,
+        collector_depth=config.collector_depth,
         actor_depth=config.actor_layers,
         critic_depth=config.critic_layers,
         architecture=config.architecture,
@@ -65,6 +81,7 @@ def split(config: RunConfig) -> tuple[Program, Hyper]:
         replay_capacity=config.replay_capacity,
         eval_envs=config.eval_envs,
     )
+    relabels = "hindsight_share" in config.method.reads
     hyper = Hyper(
         discount=jnp.float32(config.discount),
         hindsight_window=jnp.int32(config.hindsight_window or NO_WINDOW),
@@ -73,6 +90,10 @@ def split(config: RunConfig) -> tuple[Program, Hyper]:
         alpha_learning_rate=jnp.float32(config.alpha_learning_rate),
         logsumexp_penalty=jnp.float32(config.logsumexp_penalty),
         target_entropy=jnp.float32(config.target_entropy * config.task.action_size),
+        hindsight_share=jnp.float32(config.hindsight_share if relabels else 0.0),
+        polyak=jnp.float32(config.polyak),
+        survival_weights=jnp.float32(config.survival_weights),
+        survival_bonus=jnp.float32(config.survival_bonus),
         gradient_clip=None if config.gradient_clip is None else jnp.float32(config.gradient_clip),
         warmup_updates=jnp.int32(config.warmup_updates),
     )

@@ -6,12 +6,13 @@ never is its own goal and the terminal state can be one.
 Source of the distribution: arXiv 2503.14858; the closed form is its inverse CDF.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from crlscale.envs.episode import Step
+from crlscale.envs.episode import FAILURE, RUNNING, Step
 
 CUT = 3  # the hindsight window ended before the trajectory did; follows FAILURE and TIME_LIMIT
 
@@ -35,6 +36,21 @@ class Batch(NamedTuple):
     steps: jax.Array
     left: jax.Array
     ending: jax.Array
+
+
+class Transitions(NamedTuple):
+    """B steps with their successors, for temporal differences: `state`, `next_state` [B, S], `action`
+    [B, A], `goal` [B, G] commanded or relabelled, `reward` [B] 1 where the successor is inside the
+    goal's radius, `failed` [B] 1 where the episode failed there (and `next_state` means nothing),
+    `weight` [B] 0 for the few rows whose successor no row holds, else 1."""
+
+    state: jax.Array
+    action: jax.Array
+    next_state: jax.Array
+    goal: jax.Array
+    reward: jax.Array
+    failed: jax.Array
+    weight: jax.Array
 
 
 def empty(row: Step, capacity: int) -> Replay:
@@ -67,6 +83,11 @@ def hindsight_steps(u: jax.Array, left: jax.Array, discount: jax.Array) -> jax.A
     return jnp.clip(k.astype(jnp.int32), 1, left)
 
 
+def uniform_steps(u: jax.Array, left: jax.Array) -> jax.Array:
+    """Steps ahead, int32 in 1 ... left, all equally likely, for u [B] uniform in [0, 1)."""
+    return jnp.clip(1 + jnp.floor(u * left.astype(jnp.float32)).astype(jnp.int32), 1, left)
+
+
 def sample(
     replay: Replay,
     rng: jax.Array,
@@ -74,28 +95,84 @@ def sample(
     *,
     time: jax.Array,
     capacity: int,
-    discount: jax.Array,
+    discount: jax.Array | None,
     window: jax.Array,
 ) -> Batch:
-    """B anchors, uniform over the newest `capacity` rows of all envs, each with a hindsight goal.
+    """B anchors, uniform over the newest `capacity` rows of all envs, each with a hindsight goal;
+    without `discount` all goals of the same trajectory are equally likely.
 
     `time` is the number of rows written so far (at least 1), `window` the farthest goal allowed.
     Consumes `rng`."""
-    ring, envs = replay.rows.episode.shape
     row_key, env_key, goal_key = jax.random.split(rng, 3)
+    at = _anchors(replay, row_key, env_key, batch_size, time, capacity)
+    left = jnp.minimum(at.end - at.row, window)
+    u = jax.random.uniform(goal_key, (batch_size,))
+    steps = uniform_steps(u, left) if discount is None else hindsight_steps(u, left, discount)
+    ring = replay.rows.episode.shape[0]
+    last_ending = replay.rows.ending[(at.end - 1) % ring, at.env]
+    return Batch(
+        state=at.step.state,
+        action=at.step.action,
+        goal=replay.rows.reached[(at.row + steps - 1) % ring, at.env],
+        steps=steps,
+        left=left,
+        ending=jnp.where(left < at.end - at.row, CUT, last_ending).astype(jnp.int8),
+    )
+
+
+def sample_transitions(
+    replay: Replay,
+    rng: jax.Array,
+    batch_size: int,
+    *,
+    inside: Callable[[jax.Array, jax.Array], jax.Array],
+    time: jax.Array,
+    capacity: int,
+    relabelled: jax.Array,
+    window: jax.Array,
+) -> Transitions:
+    """B steps, uniform over the newest `capacity` rows of all envs, whose rows keep commanded goals.
+
+    A share `relabelled` of them gets as goal what one of the steps from here to the end of the same
+    trajectory (at most `window` ahead) reached, all equally likely; the rest keeps the commanded one.
+    `inside(reached [B, G], goal [B, G])` says who is rewarded. The successor's state is that of the next
+    row. No row holds it for the newest step and for one that the time limit ended: these weigh 0.
+    Source of the relabelling: arXiv 1707.01495, strategy "future". Consumes `rng`."""
+    row_key, env_key, goal_key, share_key = jax.random.split(rng, 4)
+    at = _anchors(replay, row_key, env_key, batch_size, time, capacity)
+    ring = replay.rows.episode.shape[0]
+    left = jnp.minimum(at.end - at.row, window)
+    steps = uniform_steps(jax.random.uniform(goal_key, (batch_size,)), left)
+    future = replay.rows.reached[(at.row + steps - 1) % ring, at.env]
+    chosen = jax.random.uniform(share_key, (batch_size,)) < relabelled
+    goal = jnp.where(chosen[:, None], future, at.step.goal)
+    failed = at.step.ending == FAILURE
+    known = failed | ((at.step.ending == RUNNING) & (at.row + 1 < time))
+    return Transitions(
+        state=at.step.state,
+        action=at.step.action,
+        next_state=replay.rows.state[(at.row + 1) % ring, at.env],
+        goal=goal,
+        reward=inside(at.step.reached, goal).astype(jnp.float32),
+        failed=failed.astype(jnp.float32),
+        weight=known.astype(jnp.float32),
+    )
+
+
+class _Anchors(NamedTuple):
+    """B rows: their time `row`, their `env`, the `step` in them, and the time after the newest step
+    of their episode, `end`."""
+
+    row: jax.Array
+    env: jax.Array
+    step: Step
+    end: jax.Array
+
+
+def _anchors(replay, row_key, env_key, batch_size, time, capacity) -> _Anchors:
+    ring, envs = replay.rows.episode.shape
     filled = jnp.minimum(time, capacity)
     row = time - filled + jax.random.randint(row_key, (batch_size,), 0, filled)
     env = jax.random.randint(env_key, (batch_size,), 0, envs)
-    anchor = jax.tree.map(lambda x: x[row % ring, env], replay.rows)
-    end = replay.ends[env, anchor.episode % ring]
-    left = jnp.minimum(end - row, window)
-    steps = hindsight_steps(jax.random.uniform(goal_key, (batch_size,)), left, discount)
-    last_ending = replay.rows.ending[(end - 1) % ring, env]
-    return Batch(
-        state=anchor.state,
-        action=anchor.action,
-        goal=replay.rows.reached[(row + steps - 1) % ring, env],
-        steps=steps,
-        left=left,
-        ending=jnp.where(left < end - row, CUT, last_ending).astype(jnp.int8),
-    )
+    step = jax.tree.map(lambda x: x[row % ring, env], replay.rows)
+    return _Anchors(row, env, step, replay.ends[env, step.episode % ring])

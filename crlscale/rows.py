@@ -134,10 +134,11 @@ class Rows:
         return {
             "run_id": self.run_ids[index],
             "env": config.env,
+            "agent": config.agent,
             "seed": config.seed,
             "depth": config.depth,
             "actor_depth": config.actor_layers,
-            "critic_depth": config.critic_layers,
+            "critic_depth": config.critic_layers if config.method.critic else None,
             "width": config.width,
             "batch_size": config.batch_size,
             "evaluation": at.evaluation,

@@ -24,10 +24,11 @@ class Column:
 _AXES = [
     Column("run_id", "string", "-", "the run this row belongs to"),
     Column("env", "string", "-", "task"),
+    Column("agent", "string", "-", "method; null in files from before there were several: crl"),
     Column("seed", "int64", "-", "seed of the run"),
     Column("depth", "int64", "layers", "Dense layers in the residual trunk"),
     Column("actor_depth", "int64", "layers", "depth of the actor"),
-    Column("critic_depth", "int64", "layers", "depth of both critic encoders"),
+    Column("critic_depth", "int64", "layers", "depth of critics or encoders; null without"),
     Column("width", "int64", "units", "units of every hidden layer"),
     Column("batch_size", "int64", "triples", "batch of one update"),
 ]
@@ -39,20 +40,27 @@ _PROGRESS = [
 ]
 
 _TRAINING = [
-    Column("critic_loss", "float64", "nat", "InfoNCE plus logsumexp penalty"),
+    Column("critic_loss", "float64", "-", "contrastive loss plus penalty, or squared TD error"),
     Column("categorical_accuracy", "float64", "share", "batch rows whose own goal has most energy"),
     Column("logsumexp", "float64", "nat", "mean logsumexp of the energies of a row"),
     Column("positive_energy", "float64", "-", "mean energy of matching pairs"),
     Column("negative_energy", "float64", "-", "mean energy of all other pairs"),
-    Column("actor_loss", "float64", "-", "alpha log pi minus energy"),
+    Column("value", "float64", "-", "mean of the smaller value of the batch's actions"),
+    Column("reward", "float64", "-", "mean reward of the batch, relabelled goals included"),
+    Column("survival_loss", "float64", "nat", "cross-entropy of the survival network"),
+    Column("survival_probability", "float64", "share", "mean predicted survival of sampled actions"),
+    Column("actor_loss", "float64", "-", "minus energy or value, + alpha log pi; or -log pi of data"),
     Column("entropy", "float64", "nat", "mean -log pi of the sampled actions"),
     Column("alpha", "float64", "-", "entropy coefficient"),
     Column("actor_gradient_norm", "float64", "-", "L2 norm of the actor's gradient"),
     Column("state_action_gradient_norm", "float64", "-", "same, state-action encoder"),
     Column("goal_gradient_norm", "float64", "-", "same, goal encoder"),
+    Column("critic_gradient_norm", "float64", "-", "same, both critics of action values"),
     Column("actor_parameter_norm", "float64", "-", "L2 norm of the actor's parameters, at the end"),
     Column("state_action_parameter_norm", "float64", "-", "same, state-action encoder"),
     Column("goal_parameter_norm", "float64", "-", "same, goal encoder"),
+    Column("survival_parameter_norm", "float64", "-", "same, survival network"),
+    Column("critic_parameter_norm", "float64", "-", "same, both critics of action values"),
     Column("first_nonfinite_update", "int64", "updates", "first update with a non-finite loss"),
 ]
 

@@ -1,34 +1,40 @@
 """The training kernel: make_trainer -> init, epoch, evaluate, all pure and vmapped over seeds.
 
 Z seeds of one program, N envs, U unroll, S state, A action, G goal. Every array of a TrainState
-but `unrolls` has a leading axis Z. Nothing here prints, times or writes.
+but `unrolls` has a leading axis Z. Nothing here prints, times or writes, or knows what the method
+does (agents/interface.py says what it is asked for).
 """
 
-from functools import partial
-from typing import NamedTuple
+import dataclasses
+from functools import partial, reduce
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from crlscale import evaluate as evaluation
 from crlscale import replay as ring
-from crlscale.agents import crl
+from crlscale.agents.interface import algorithm
 from crlscale.envs import episode
+from crlscale.envs.goal_env import GoalEnv
 from crlscale.envs.registry import make_env
+from crlscale.methods import find_method
 from crlscale.program import Hyper, Program
 
 NEVER = jnp.iinfo(jnp.int32).max
 
 
 class TrainState(NamedTuple):
-    """Everything a run carries. `unrolls` int32 counts inserts and is shared by the seeds, which
-    keeps the ring's write a slice under vmap."""
+    """Everything a run carries. `agent` is the studied one, `collector` another that acts in its place
+    (None: it acts itself). `unrolls` int32 counts inserts and is shared by the seeds, which keeps the
+    ring's write a slice under vmap."""
 
-    agent: crl.Agent
+    agent: Any
     episodes: episode.Episodes
     replay: ring.Replay
     key: jax.Array
     unrolls: jax.Array
+    collector: Any
 
 
 class Tally(NamedTuple):
@@ -58,13 +64,14 @@ class Trainer(NamedTuple):
     evaluate: callable
 
 
-_SEEDS = TrainState(agent=0, episodes=0, replay=0, key=0, unrolls=None)
+_SEEDS = TrainState(agent=0, episodes=0, replay=0, key=0, unrolls=None, collector=0)
 _TALLY = Tally(sums=0, updates=None, first_nonfinite=0)
 
 
-def make_trainer(program: Program, seeds: int) -> Trainer:
-    """The kernel of `program` for Z = `seeds`; compiles at first use."""
-    kernel = _Kernel(program)
+def make_trainer(program: Program, seeds: int, env: GoalEnv | None = None) -> Trainer:
+    """The kernel of `program` for Z = `seeds`; compiles at first use. `env` replaces the program's
+    task by one that no registry knows."""
+    kernel = _Kernel(program, env)
 
     def jit(function, in_axes, out_axes, **options):
         over = jax.vmap if seeds > 1 else _one_seed
@@ -107,24 +114,42 @@ def _one_seed(function, in_axes, out_axes):
 class _Kernel:
     """The same functions for one seed; holds only what is static."""
 
-    def __init__(self, program: Program):
+    def __init__(self, program: Program, env: GoalEnv | None = None):
         self.program = program
-        self.env = make_env(program.task)
+        self.env = env or make_env(program.task)
         self.sizes = self.env.spec
-        self.nets = crl.networks(program, self.sizes.action_size)
+        self.algorithm = algorithm(program.agent)
+        self.keep_goal = find_method(program.agent).commanded
+        self.nets = self.algorithm.networks(program, self.sizes.action_size)
+        self.collector_nets = self._collector_nets()
+
+    def _collector_nets(self):
+        depth = self.program.collector_depth
+        if depth is None:
+            return None
+        program = dataclasses.replace(self.program, actor_depth=depth, critic_depth=depth)
+        return self.algorithm.networks(program, self.sizes.action_size)
 
     def init(self, rng: jax.Array) -> TrainState:
         agent_key, env_key, key = jax.random.split(rng, 3)
         sizes, program = self.sizes, self.program
-        agent = crl.init(self.nets, agent_key, sizes.state_size, sizes.action_size, sizes.goal_size)
+        agent, collector = self._agent(self.nets, agent_key), None
+        if self.collector_nets is not None:
+            collector = self._agent(self.collector_nets, jax.random.fold_in(agent_key, 1))
         episodes = episode.begin(self.env, env_key, program.num_envs, program.reset == "frozen")
         action = jnp.zeros((program.num_envs, sizes.action_size))
-        row = jax.eval_shape(partial(episode.advance, self.env, limit=1), episodes, action)[1]
+        advance = partial(episode.advance, self.env, limit=1, keep_goal=self.keep_goal)
+        row = jax.eval_shape(advance, episodes, action)[1]
         replay = ring.empty(row, program.replay_rows)
-        return TrainState(agent, episodes, replay, key, jnp.zeros((), jnp.int32))
+        return TrainState(agent, episodes, replay, key, jnp.zeros((), jnp.int32), collector)
+
+    def _agent(self, nets, rng: jax.Array):
+        sizes = self.sizes
+        return self.algorithm.init(nets, rng, sizes.state_size, sizes.action_size, sizes.goal_size)
 
     def start_tally(self, state: TrainState) -> Tally:
-        metrics = jax.eval_shape(self._update, self._zero_hyper(), state.agent, state, state.key)[1]
+        update = partial(self._update, self.nets)
+        metrics = jax.eval_shape(update, self._zero_hyper(), state.agent, state, state.key)[1]
         zeros = {name: jnp.zeros(()) for name in metrics}
         return Tally(zeros, jnp.zeros((), jnp.int32), jnp.full((), NEVER, jnp.int32))
 
@@ -142,10 +167,11 @@ class _Kernel:
     def summary(self, state: TrainState, tally: Tally) -> dict[str, jax.Array]:
         updates = tally.updates.astype(jnp.float32)
         means = {name: value / updates for name, value in tally.sums.items()}
-        return {**means, **crl.parameter_norms(state.agent), "first_nonfinite": tally.first_nonfinite}
+        norms = self.algorithm.parameter_norms(state.agent)
+        return {**means, **norms, "first_nonfinite": tally.first_nonfinite}
 
     def evaluate(self, state: TrainState, rng: jax.Array) -> evaluation.Outcome:
-        policy = partial(crl.act_deterministic, self.nets, state.agent.actor)
+        policy = partial(self.algorithm.act_deterministic, self.nets, state.agent.actor)
         program = self.program
         return evaluation.rollout(self.env, policy, rng, program.eval_envs, program.episode_length)
 
@@ -153,10 +179,11 @@ class _Kernel:
     def _collect(self, state: TrainState) -> TrainState:
         program = self.program
         unroll_key, key = jax.random.split(state.key)
+        nets, agent = self._actor(state)
 
         def step(episodes, rng):
-            action = crl.act(self.nets, state.agent.actor, episodes.env.obs, rng)
-            return episode.advance(self.env, episodes, action, program.episode_length)
+            action = self.algorithm.act(nets, agent.actor, episodes.env.obs, episodes.age, rng)
+            return episode.advance(self.env, episodes, action, program.episode_length, self.keep_goal)
 
         keys = jax.random.split(unroll_key, program.unroll_length)
         episodes, steps = jax.lax.scan(step, state.episodes, keys)
@@ -164,30 +191,31 @@ class _Kernel:
         replay = ring.insert(state.replay, steps, time)
         return state._replace(episodes=episodes, replay=replay, key=key, unrolls=state.unrolls + 1)
 
+    def _actor(self, state: TrainState):
+        """Networks and agent that act in the envs."""
+        if self.collector_nets is None:
+            return self.nets, state.agent
+        return self.collector_nets, state.collector
+
     def _learn(self, hyper: Hyper, state: TrainState, tally: Tally, updates: jax.Array):
         def update(_, carry):
-            agent, tally, key = carry
+            agent, collector, tally, key = carry
             update_key, key = jax.random.split(key)
-            agent, metrics = self._update(hyper, agent, state, update_key)
-            return agent, _count(tally, metrics), key
+            agent, metrics = self._update(self.nets, hyper, agent, state, update_key)
+            if collector is not None:  # from keys of its own, whatever the studied agent is
+                own_key = jax.random.fold_in(update_key, 1)
+                collector, _ = self._update(self.collector_nets, hyper, collector, state, own_key)
+            return agent, collector, _count(tally, metrics), key
 
-        carry = (state.agent, tally, state.key)
-        agent, tally, key = jax.lax.fori_loop(0, updates, update, carry)
-        return state._replace(agent=agent, key=key), tally
+        carry = (state.agent, state.collector, tally, state.key)
+        agent, collector, tally, key = jax.lax.fori_loop(0, updates, update, carry)
+        return state._replace(agent=agent, collector=collector, key=key), tally
 
-    def _update(self, hyper: Hyper, agent: crl.Agent, state: TrainState, rng: jax.Array):
-        program = self.program
+    def _update(self, nets, hyper: Hyper, agent, state: TrainState, rng: jax.Array):
         batch_key, noise_key = jax.random.split(rng)
-        batch = ring.sample(
-            state.replay,
-            batch_key,
-            program.batch_size,
-            time=state.unrolls * program.unroll_length,
-            capacity=program.replay_capacity,
-            discount=hyper.discount,
-            window=hyper.hindsight_window,
-        )
-        return crl.update(self.nets, agent, batch, noise_key, hyper)
+        time = state.unrolls * self.program.unroll_length
+        batch = self.algorithm.sample(self.program, self.env, state.replay, batch_key, time, hyper)
+        return self.algorithm.update(nets, agent, batch, noise_key, hyper)
 
     @staticmethod
     def _zero_hyper() -> Hyper:
@@ -197,7 +225,8 @@ class _Kernel:
 
 
 def _count(tally: Tally, metrics: dict[str, jax.Array]) -> Tally:
-    finite = jnp.isfinite(metrics["critic_loss"]) & jnp.isfinite(metrics["actor_loss"])
+    losses = [value for name, value in metrics.items() if name.endswith("_loss")]
+    finite = reduce(jnp.logical_and, map(jnp.isfinite, losses))
     first = jnp.where(finite, tally.first_nonfinite, jnp.minimum(tally.first_nonfinite, tally.updates))
     sums = {name: tally.sums[name] + value for name, value in metrics.items()}
     return Tally(sums, tally.updates + 1, first)

@@ -24,6 +24,7 @@ KINDS = {
     "width": ("--max", "32"),
     "batch": ("--max", "128"),
     "grid": ("--depths", "4,8", "--widths", "16,32"),
+    "collector": ("--collector-depths", "4,8", "--depths", "4"),
 }
 
 
@@ -56,6 +57,17 @@ def test_plan_of_the_main_job_is_thirty_runs(results, capsys):
     assert "10 cells x 3 seeds = 30 runs" in out
     assert [int(n) for n in re.findall(r"^ *(\d+)  ", out, flags=re.MULTILINE)] == depths
     assert list(results.iterdir()) == []
+
+
+def test_plan_of_several_methods(results, capsys):
+    """The written study: each method at both depths, by name in ids and table; one whose update does
+    less costs less, and a method without critic has none."""
+    data = plan(capsys, "file", str(ROOT / "sweeps" / "methods.toml"), "--seeds", "1")
+    runs = {(r["config"]["agent"], r["config"]["depth"]): r for r in data["runs"]}
+    assert len(runs) == len(data["runs"]) == 12
+    assert "chain_8-td3_her-d32-" in runs["td3_her", 32]["run_id"]
+    assert runs["gcbc", 4]["critic_parameters"] == 0 < runs["sac", 4]["critic_parameters"]
+    assert runs["gcbc", 32]["train_flops"] < runs["td3_her", 32]["train_flops"]
 
 
 def test_plan_tells_what_will_run_and_what_it_costs(results, capsys):

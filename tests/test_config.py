@@ -12,6 +12,7 @@ from crlscale.architecture import Architecture
 from crlscale.config import RunConfig, short_hash
 from crlscale.depths import legal_depths_near
 from crlscale.errors import CrlscaleError
+from crlscale.methods import METHODS
 from crlscale.presets import PRESETS, preset_settings
 from crlscale.program import NO_WINDOW, Hyper, Program, split
 from crlscale.settings import check_key, make_config
@@ -33,6 +34,12 @@ AROUND = {
     "friction": {"env": "ant"},
     "success": {"env": "ant"},
     "time_step": {"env": "humanoid"},
+    "hindsight_share": {"agent": "sac_her"},
+    "polyak": {"agent": "sac"},
+    "survival_weights": {"agent": "safe_crl"},
+    "survival_bonus": {"agent": "safe_crl"},
+    "exploration_noise": {"agent": "td3"},
+    "commanded_horizon": {"agent": "gcsl"},
 }
 # one legal other value for every field, and where it shows
 VARIED = {
@@ -48,6 +55,16 @@ VARIED = {
     "goal_in_state": (True, "program"),
     "time_step": ("published", "program"),
     "seed": (1, "seed"),
+    "agent": ("sac_her", "program"),
+    "energy": ("dot", "program"),
+    "contrastive_loss": ("binary", "program"),
+    "hindsight_share": (0.5, "hyper"),
+    "polyak": (0.01, "hyper"),
+    "survival_weights": (False, "hyper"),
+    "survival_bonus": (0.0, "hyper"),
+    "exploration_noise": (0.2, "program"),
+    "commanded_horizon": (10, "program"),
+    "collector_depth": (8, "program"),
     "depth": (8, "program"),
     "actor_depth": (8, "program"),
     "critic_depth": (8, "program"),
@@ -137,7 +154,7 @@ def test_split_hands_every_setting_to_its_place():
         critic_depth=12,
         width=33,
         block_size=2,
-        representation_size=21,
+        representation_size=22,
         precision="mixed",
         batch_size=77,
         num_envs=9,
@@ -157,6 +174,9 @@ def test_split_hands_every_setting_to_its_place():
         norm_order="pre",
         gradient_clip=0.75,
         warmup_updates=17,
+        energy="mrn",
+        contrastive_loss="backward",
+        collector_depth=6,
     )
     program, hyper = split(config)
     given = {name: getattr(program, name) for name in Program.__dataclass_fields__}
@@ -173,7 +193,7 @@ def test_split_hands_every_setting_to_its_place():
             zero_init=True,
             norm_order="pre",
         ),
-        "representation_size": 21,
+        "representation_size": 22,
         "batch_size": 77,
         "num_envs": 9,
         "unroll_length": 11,
@@ -181,8 +201,15 @@ def test_split_hands_every_setting_to_its_place():
         "replay_rows": 1507,
         "replay_capacity": 1500,
         "eval_envs": 55,
+        "agent": "crl",
+        "energy": "mrn",
+        "contrastive_loss": "backward",
+        "exploration_noise": 0.1,
+        "commanded_horizon": None,
+        "collector_depth": 6,
     }
-    assert tuple(float(x) for x in hyper) == (0.75, 13, 0.25, 0.125, 0.5, 2.0, -1.0, 0.75, 17)
+    assert tuple(float(x) for x in hyper)[:7] == (0.75, 13, 0.25, 0.125, 0.5, 2.0, -1.0)
+    assert tuple(float(x) for x in hyper)[7:] == pytest.approx((0.0, 0.005, 1, 1, 0.75, 17))
     assert hyper._fields == (
         "discount",
         "hindsight_window",
@@ -191,11 +218,15 @@ def test_split_hands_every_setting_to_its_place():
         "alpha_learning_rate",
         "logsumexp_penalty",
         "target_entropy",
+        "hindsight_share",
+        "polyak",
+        "survival_weights",
+        "survival_bonus",
         "gradient_clip",
         "warmup_updates",
     )
     types = [jax.dtypes.canonicalize_dtype(x.dtype).name for x in hyper]
-    assert types == ["float32", "int32"] + ["float32"] * 6 + ["int32"]
+    assert types == ["float32", "int32"] + ["float32"] * 10 + ["int32"]
     assert isinstance(program, Program) and isinstance(hyper, Hyper)
 
 
@@ -374,6 +405,19 @@ def test_depths_named_are_legal(depth, block):
                 ("norm_order", "pre", "pre"),
             )
         ],
+        ({"agent": "scl"}, "unknown agent 'scl'; near names: "),
+        ({"agent": "sac", "energy": "dot"}, "agent sac has no energy; those that have: crl"),
+        (
+            {"agent": "td3", "hindsight_share": 0.5},
+            "agent td3 has no hindsight_share; those that have: sac_her",
+        ),
+        ({"hindsight_share": 0.0}, "hindsight_share = 0.0 is not legal"),
+        ({"agent": "gcbc", "critic_depth": 8}, "agent gcbc has no critic"),
+        (
+            {"agent": "safe_crl", "block_size": 3, "depth": 3},
+            "agent safe_crl has a network of 4 layers, which blocks of 3 cannot form",
+        ),
+        ({"energy": "mrn", "representation_size": 7}, "representation_size 7 is odd"),
     ],
 )
 def test_mistakes_are_one_line_that_says_what_to_type(settings, words):
@@ -419,6 +463,18 @@ def test_run_ids_are_readable_stable_and_unique():
         for name, (value, _) in VARIED.items()
     }
     assert len(ids | {BASE.run_id}) == len(VARIED) + 1
+
+
+def test_run_id_names_the_method():
+    """And fields of methods that came later leave the ids of crl as they were."""
+    assert RunConfig(agent="sac_her").run_id.startswith("chain_8-sac_her-d4-")
+    assert "agent" not in BASE.identity() and "polyak" not in BASE.identity()
+
+
+def test_only_her_relabels():
+    shares = {agent: float(split(RunConfig(agent=agent))[1].hindsight_share) for agent in METHODS}
+    assert {agent for agent, share in shares.items() if share > 0} == {"sac_her", "td3_her"}
+    assert shares["td3_her"] == pytest.approx(0.8)
 
 
 def test_run_id_names_the_depth_that_is_trained():

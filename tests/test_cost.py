@@ -28,6 +28,8 @@ from crlscale.cost import (
     update_flops,
     update_seconds,
 )
+from crlscale.counts import collector_parameters, target_parameters
+from crlscale.methods import METHODS
 from crlscale.presets import PRESETS, preset_settings
 from crlscale.program import split
 from crlscale.settings import make_config
@@ -58,14 +60,21 @@ def elements(tree) -> int:
         {"block_size": 2, "depth": 6},
         {"env": "point_big_maze", "representation_size": 7, "width": 5},
         {"env": "chain_64", "width": 33},
+        *({"agent": agent, "actor_depth": 8} for agent in METHODS),
+        {"agent": "td3", "collector_depth": 12},
     ],
     ids=str,
 )
 def test_parameters_are_those_of_the_arrays(settings):
     config = config_of(**settings)
-    agent = shapes(config).agent
+    state = shapes(config)
+    agent, collector = state.agent, state.collector
     assert actor_parameters(config) == elements(agent.actor)
-    assert critic_parameters(config) == elements(agent.critic)
+    assert critic_parameters(config) == elements(getattr(agent, "critic", None))
+    targets = [getattr(agent, name, None) for name in ("target", "actor_target")]
+    assert target_parameters(config) == elements(targets)
+    parts = (getattr(collector, name, None) for name in ("actor", "critic"))
+    assert collector_parameters(config) == sum(map(elements, parts))
 
 
 @pytest.mark.parametrize(
@@ -75,6 +84,8 @@ def test_parameters_are_those_of_the_arrays(settings):
         {"env": "point_u_maze", "num_envs": 3},
         {"replay_capacity": 101, "unroll_length": 25},
         {"env": "chain_64"},
+        {"agent": "sac"},
+        {"agent": "gcsl"},
     ],
     ids=str,
 )
@@ -105,10 +116,33 @@ def test_flops_follow_depth_and_batch_exactly():
     assert update_flops(actor_only) - update_flops(base) == layers * 3 / 11
 
 
-def test_flops_are_those_that_xla_counts():
+def test_flops_of_the_other_methods_worked_by_hand():
+    """The same sizes. A critic 2*16*(14 + 64 + 1) = 2528, TD3's actor 2*16*(10 + 64 + 4) = 2496, GCSL's
+    2*16*(11 + 64 + 8) = 2656. SAC: actor 3 for its loss and 1 for the next action; two critics 3 for their
+    loss, 2 for the actor's, 1 of the target. TD3: the actor's loss at every second update, through one
+    critic: actor 1 + 3/2, critics 2*3 + 2*1 + 2/2."""
+    flops = {agent: update_flops(config_of(agent=agent)) / 32 for agent in METHODS}
+    sac, td3 = 4 * 2624 + 2 * 6 * 2528, 2.5 * 2496 + 9 * 2528
+    expected = {"sac": sac, "sac_her": sac, "td3": td3, "td3_her": td3}
+    expected |= {"gcbc": 3 * 2624, "gcsl": 3 * 2656}
+    expected["safe_crl"] = flops["crl"] + 5 * 2 * 16 * (12 + 64 + 1)  # four layers at every depth
+    assert {agent: flops[agent] for agent in expected} == expected
+
+
+def test_a_collector_costs_what_an_agent_of_its_depth_costs():
+    alone, with_collector = config_of(depth=4), config_of(depth=4, collector_depth=8)
+    deep = config_of(depth=8)
+    assert update_flops(with_collector) == update_flops(alone) + update_flops(deep)
+    acting = train_flops(deep) - deep.total_updates * update_flops(deep)
+    updates = alone.total_updates * update_flops(with_collector)
+    assert train_flops(with_collector) == updates + acting
+
+
+@pytest.mark.parametrize("agent", ["crl", "sac", "gcbc"])
+def test_flops_are_those_that_xla_counts(agent):
     """One block, so nothing is computed twice and no loop hides its length. XLA also counts
     LayerNorm, swish and Adam, which shrink beside the matmuls as width and batch grow."""
-    config = config_of(depth=4, width=256, batch_size=256)
+    config = config_of(agent=agent, depth=4, width=256, batch_size=256)
     trainer = make_trainer(split(config)[0], 1)
     state = shapes(config)
     tally = jax.eval_shape(trainer.start_tally, state)

@@ -10,6 +10,7 @@ from jaxprs import equations, quick_jit
 from scipy import special, stats
 
 from crlscale.agents import crl
+from crlscale.agents.energies import ENERGIES
 from crlscale.config import RunConfig
 from crlscale.program import Hyper, split
 from crlscale.replay import Batch
@@ -38,6 +39,10 @@ def hyper_of(rate=1e-2, penalty=0.1, entropy=-1.0):
         hindsight_window=jnp.int32(5),
         logsumexp_penalty=jnp.float32(penalty),
         target_entropy=jnp.float32(entropy),
+        hindsight_share=jnp.float32(0.0),
+        polyak=jnp.float32(0.005),
+        survival_weights=jnp.float32(1.0),
+        survival_bonus=jnp.float32(1.0),
         gradient_clip=None,
         warmup_updates=jnp.int32(0),
         **rates,
@@ -51,146 +56,18 @@ def batch_of(seed, size=B):
     return Batch(state, jnp.tanh(action), goal, steps, steps, steps.astype(jnp.int8))
 
 
-# --- energies ---------------------------------------------------------------------------
-def direct(phi, psi):
-    difference = np.asarray(phi, np.float64)[:, None] - np.asarray(psi, np.float64)[None]
-    return -np.sqrt((difference**2).sum(-1) + 1e-6)
-
-
-def test_energies_by_hand():
-    """trap 13: minus the Euclidean distance, row i of phi against row j of psi."""
-    phi, psi = jnp.array([[0.0, 0.0], [3.0, 0.0]]), jnp.array([[3.0, 4.0], [0.0, 0.0]])
-    np.testing.assert_allclose(crl.energies(phi, psi), [[-5, -0.001], [-4, -3]], atol=1e-5)
-    np.testing.assert_allclose(crl.paired_energies(phi, psi), [-5, -3], atol=1e-6)
-
-
-@pytest.mark.parametrize("offset", [0.0, 30.0, 200.0])
-def test_gram_identity_equals_direct_distances(offset):
-    """Also far from the origin, where embeddings of deep networks lie and a plain identity fails:
-    at 200 it is wrong by 0.3 for pairs 0.01 apart."""
-    rng = np.random.default_rng(0)
-    far = np.full(64, offset / 8)
-    psi = jnp.asarray(far + rng.standard_normal((32, 64)), jnp.float32)
-    phi = psi.at[::2].add(1e-3)
-    matrix = crl.energies(phi, psi)
-    np.testing.assert_allclose(matrix, direct(phi, psi), atol=6e-3)
-    np.testing.assert_allclose(
-        matrix[~np.eye(32, dtype=bool)], direct(phi, psi)[~np.eye(32, dtype=bool)], rtol=1e-5
-    )
-    np.testing.assert_allclose(crl.paired_energies(phi, psi), np.diag(direct(phi, psi)), atol=1e-5)
-
-
-def test_gradient_of_energies_is_that_of_distances():
-    """The shift that keeps the identity exact drops out of the gradient."""
-    rng = np.random.default_rng(1)
-    phi, psi, weight = (
-        jnp.asarray(rng.standard_normal(n), jnp.float32) for n in ((4, 3), (4, 3), (4, 4))
-    )
-
-    def far_apart(phi, psi):
-        difference = phi[:, None, :] - psi[None, :, :]
-        return -jnp.sqrt(jnp.sum(difference**2, -1) + 1e-6)
-
-    ours = jax.grad(lambda *x: jnp.sum(weight * crl.energies(*x)), (0, 1))(phi, psi)
-    theirs = jax.grad(lambda *x: jnp.sum(weight * far_apart(*x)), (0, 1))(phi, psi)
-    for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("energy", [crl.energies, crl.paired_energies])
-def test_gradient_is_finite_where_embeddings_coincide(energy):
-    """trap 7."""
-    same = jnp.asarray(np.random.default_rng(0).standard_normal((4, 3)), jnp.float32)
-    for phi in (same, jnp.zeros((4, 3))):
-        gradients = jax.grad(lambda *x: jnp.sum(energy(*x)), (0, 1))(phi, phi)
-        assert all(np.isfinite(g).all() for g in gradients)
-
-
-# --- InfoNCE ----------------------------------------------------------------------------
-def test_info_nce_by_hand():
-    """Rows [1, 2] and [3, 0]; logsumexp 2.3133 and 3.0486; positives 1 and 0."""
-    loss, metrics = crl.info_nce(jnp.array([[1.0, 2.0], [3.0, 0.0]]), jnp.float32(0.1))
-    lse = np.array([2.3132617, 3.0485873])
-    expected = np.mean(lse - [1, 0]) + 0.1 * np.mean(lse**2)
-    assert float(loss) == pytest.approx(expected, rel=1e-6)
-    assert {k: float(v) for k, v in metrics.items()} == pytest.approx(
-        {
-            "critic_loss": expected,
-            "categorical_accuracy": 0.0,
-            "logsumexp": 2.6809245,
-            "positive_energy": 0.5,
-            "negative_energy": 2.5,
-        },
-        rel=1e-6,
-    )
-
-
-def test_negatives_are_the_other_goals_of_a_row():
-    """Row-wise: adding a constant to one row moves its logsumexp and its positive alike; adding
-    it to one column does not cancel."""
-    logits = jnp.asarray(np.random.default_rng(0).standard_normal((4, 4)), jnp.float32)
-    loss = partial(crl.info_nce, penalty=jnp.float32(0.0))
-    row, column = logits.at[1].add(5.0), logits.at[:, 1].add(5.0)
-    np.testing.assert_allclose(loss(row)[0], loss(logits)[0], rtol=1e-5)
-    assert abs(float(loss(column)[0] - loss(logits)[0])) > 0.1
-
-
-def test_accuracy_counts_rows_won_by_their_own_goal():
-    """trap 10: three of four rows, never a constant."""
-    logits = jnp.eye(4).at[2, 0].set(3.0)
-    assert float(crl.info_nce(logits, jnp.float32(0))[1]["categorical_accuracy"]) == 0.75
-    assert float(crl.info_nce(jnp.eye(4), jnp.float32(0))[1]["categorical_accuracy"]) == 1.0
-    assert float(crl.info_nce(-jnp.eye(4), jnp.float32(0))[1]["categorical_accuracy"]) == 0.0
-
-
-# --- the tanh Gaussian ------------------------------------------------------------------
-def test_log_density_against_scipy():
-    """Density of tanh(x), x ~ N(mean, std): normal density over |d tanh / dx|, summed over actions."""
-    rng = np.random.default_rng(0)
-    mean, log_std, noise = (
-        rng.normal(0, 1, (50, 3)),
-        rng.uniform(-3, 1, (50, 3)),
-        rng.normal(0, 1, (50, 3)),
-    )
-    action, log_prob = crl.sample_action(*(jnp.asarray(x, jnp.float32) for x in (mean, log_std, noise)))
-    before = mean + np.exp(log_std) * noise
-    np.testing.assert_allclose(action, np.tanh(before), rtol=1e-4, atol=1e-6)
-    expected = stats.norm.logpdf(before, mean, np.exp(log_std)) + 2 * np.log(np.cosh(before))
-    np.testing.assert_allclose(log_prob, expected.sum(-1), rtol=1e-4, atol=1e-4)
-
-
-def test_log_density_integrates_to_one():
-    """Over actions in (-1, 1), by the noise that leads to each."""
-    mean, log_std = 0.3, -0.4
-    action = np.linspace(-0.9999, 0.9999, 40_001)
-    noise = (np.arctanh(action) - mean) / np.exp(log_std)
-    full = partial(jnp.full, (len(action), 1))
-    _, log_prob = crl.sample_action(full(mean), full(log_std), jnp.asarray(noise[:, None], jnp.float32))
-    assert np.trapezoid(np.exp(log_prob), action) == pytest.approx(1, abs=1e-3)
-
-
-def test_log_density_is_finite_where_tanh_saturates():
-    mean = jnp.array([[60.0, -60.0]])
-
-    def log_prob(mean):
-        return crl.sample_action(mean, jnp.full((1, 2), 2.0), jnp.ones((1, 2)))[1][0]
-
-    value, gradient = jax.value_and_grad(log_prob)(mean)
-    assert np.isfinite(value) and np.isfinite(gradient).all()
-
-
 def test_acting(begin):
     """Stochastic actions follow the actor's Gaussian with one noise for each env and action (trap
     11); the deterministic action is the tanh of its mean."""
     nets = nets_of(depth=2)
     agent = begin[2](jax.random.PRNGKey(0))
-    observation = jnp.ones((4000, S + G))
+    observation, age = jnp.ones((4000, S + G)), jnp.zeros(4000, jnp.int32)
 
     @quick_jit
     def act(actor, key):
         mean, log_std = nets.actor.apply(actor, observation[:1])
-        action = crl.act(nets, actor, observation, key)
-        return mean, log_std, action, crl.act_deterministic(nets, actor, observation[:1])
+        action = crl.act(nets, actor, observation, age, key)
+        return mean, log_std, action, crl.act_deterministic(nets, actor, observation[:1], age[:1])
 
     mean, log_std, action, still = map(np.asarray, act(agent.actor, jax.random.PRNGKey(1)))
     noise = (np.arctanh(action) - mean) / np.exp(log_std)
@@ -200,19 +77,12 @@ def test_acting(begin):
     np.testing.assert_allclose(still, np.tanh(mean), rtol=1e-6)
 
 
-# --- alpha ------------------------------------------------------------------------------
-def test_alpha_loss_by_hand():
-    """alpha (entropy - target): at alpha 2, entropy 1.5, target -1 it is 5, and alpha falls; with
-    entropy -3, below its target, alpha grows. No gradient reaches the policy."""
-    log_alpha = jnp.log(2.0)
-    loss = partial(crl.alpha_loss, target_entropy=jnp.float32(-1.0))
-    assert float(loss(log_alpha, jnp.float32(-1.5))) == pytest.approx(5.0)
-    assert float(jax.grad(loss)(log_alpha, jnp.float32(-1.5))) == pytest.approx(5.0)
-    assert float(jax.grad(loss)(log_alpha, jnp.float32(3.0))) == pytest.approx(-4.0)
-    assert float(jax.grad(loss, 1)(log_alpha, jnp.float32(3.0))) == 0
-
-
 # --- the same update in numpy -----------------------------------------------------------
+def direct(phi, psi):
+    difference = np.asarray(phi, np.float64)[:, None] - np.asarray(psi, np.float64)[None]
+    return -np.sqrt((difference**2).sum(-1) + 1e-6)
+
+
 class Reference:
     """Forward, losses and Adam in float64 numpy, gradients by central differences."""
 
@@ -446,7 +316,7 @@ def test_distances_take_no_b_by_b_by_r_memory():
 
 def test_the_distance_product_is_never_rounded_below_float32():
     """On GPUs the default would be TF32, which the Gram identity does not survive."""
-    traced = jax.make_jaxpr(crl.energies)(jnp.ones((B, R)), jnp.ones((B, R)))
+    traced = jax.make_jaxpr(ENERGIES["l2"].matrix)(jnp.ones((B, R)), jnp.ones((B, R)))
     precisions = [e.params["precision"] for e in equations(traced) if e.primitive.name == "dot_general"]
     assert precisions == [(jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGHEST)]
 

@@ -134,7 +134,7 @@ def test_an_ended_episode_touches_no_other_env(play):
     wild[:, 0] = True
     wild_rows, _, wild_end = play(5, wild)
     calm_rows, _, calm_end = play(5, calm)
-    for one, two in zip(wild_rows, calm_rows, strict=True):
+    for one, two in zip(jax.tree.leaves(wild_rows), jax.tree.leaves(calm_rows), strict=True):
         np.testing.assert_array_equal(one[:, 1:], two[:, 1:])
     for one, two in zip(jax.tree.leaves(wild_end), jax.tree.leaves(calm_end), strict=True):
         np.testing.assert_array_equal(one[1:], two[1:])

@@ -17,7 +17,7 @@ def walk(cells, steps, repeats=1, fails_at=None, spread=0.0):
     `fails_at[goal]`, counted from 1."""
     env = Ruler(spread=spread, cells=cells)
 
-    def policy(obs):  # [M, 3]: start, steps, goal
+    def policy(obs, age):  # [M, 3]: start, steps, goal
         fail = jnp.zeros(len(obs), bool)
         for goal, step in (fails_at or {}).items():
             fail |= (obs[:, 2] == goal) & (obs[:, 1] == step - 1)
@@ -58,7 +58,7 @@ def test_every_goal_cell_of_a_maze_equally_often():
     cells = np.asarray(jax.vmap(env._goal_of)(jnp.asarray(env.spec.maze.goals)))
     seen = []
 
-    def policy(obs):
+    def policy(obs, age):
         jax.debug.callback(lambda goals: seen.append(np.asarray(goals)), obs[:, 4:])
         return jnp.zeros((len(obs), 2))
 
@@ -73,7 +73,7 @@ def test_fresh_keys_draw_fresh_starts_and_goals():
 
     @jax.jit
     def run(key):
-        return rollout(env, lambda obs: jnp.zeros((len(obs), 1)), key, 200, 8)
+        return rollout(env, lambda obs, age: jnp.zeros((len(obs), 1)), key, 200, 8)
 
     one, same, other = (jax.tree.map(np.asarray, run(jax.random.PRNGKey(k))) for k in (1, 1, 2))
     assert (one.first_hit == same.first_hit).all() and (one.first_hit != other.first_hit).any()

@@ -267,3 +267,85 @@ def test_a_ring_that_is_no_multiple_of_the_unroll_is_refused():
 
 
 ROWS = history([[0] * ENVS] * 6)
+
+
+# --- steps with successors ---------------------------------------------------------------
+@partial(jax.jit, static_argnames=("samples",))
+def draw_transitions(replay, seed, time, relabelled, window, samples=SAMPLES):
+    def inside(reached, goal):
+        return jnp.all(reached == goal, axis=-1)
+
+    return ring.sample_transitions(
+        replay,
+        jax.random.PRNGKey(seed),
+        samples,
+        inside=inside,
+        time=time,
+        capacity=CAPACITY,
+        relabelled=relabelled,
+        window=window,
+    )
+
+
+def transitions_of(endings, relabelled, window=ANY_DISTANCE, seed=0):
+    """(rows, Transitions) as numpy, where the commanded goal of episode e of env n is (n, -1, e)."""
+    rows = history(endings)
+    commanded = rows.reached.copy()
+    commanded[..., 1] = -1
+    replay = fill(rows._replace(goal=commanded))
+    numbers = jnp.int32(len(endings)), jnp.float32(relabelled), jnp.int32(window)
+    return rows, jax.tree.map(np.asarray, draw_transitions(replay, seed, *numbers))
+
+
+@given(endings=endings, window=st.sampled_from([1, 3, ANY_DISTANCE]), seed=st.integers(0, 99))
+@settings(max_examples=30)
+def test_her_relabels_within_the_episode(endings, window, seed):
+    """traps 2, 3, 4: over random failures and time limits, a hindsight goal is one that this episode
+    of this env reached later, every one of them comes up, and the reward is that of the next state."""
+    rows, batch = transitions_of(endings, 1.0, window, seed)
+    env, time, episode, _ = batch.state.astype(int).T
+    goal_env, goal_time, goal_episode = batch.goal.astype(int).T
+    assert (goal_env == env).all() and (goal_episode == episode).all()
+    assert (batch.reward == (goal_time == time + 1)).all()
+    seen = set(zip(env.tolist(), time.tolist(), (goal_time - time).tolist(), strict=True))
+    assert seen == expected_triples(rows, window).keys()
+
+
+@given(endings=endings, seed=st.integers(0, 99))
+@settings(max_examples=30)
+def test_a_successor_is_the_next_state_of_the_same_episode(endings, seed):
+    """traps 2, 4: at a failure nothing follows; where the successor's state is in no row, at a time
+    limit and for the newest step, the row weighs nothing."""
+    rows, batch = transitions_of(endings, 0.0, seed=seed)
+    env, time, episode, _ = batch.state.astype(int).T
+    next_env, next_time, next_episode, _ = batch.next_state.astype(int).T
+    ending = rows.ending[time, env]
+    assert (batch.failed == (ending == FAILURE)).all()
+    follows = (ending == RUNNING) & (time < len(endings) - 1)
+    assert (batch.weight == (follows | (ending == FAILURE))).all()
+    assert (next_env == env)[follows].all() and (next_time == time + 1)[follows].all()
+    assert (next_episode == episode)[follows].all()
+    commanded = np.stack([env, np.full_like(env, -1), episode], 1)
+    assert (batch.goal.astype(int) == commanded).all() and (batch.reward == 0).all()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.8, 1.0])
+def test_the_stated_share_is_relabelled(share):
+    _, batch = transitions_of([[RUNNING] * ENVS] * 9, share)
+    assert np.mean(batch.goal[:, 1] >= 0) == pytest.approx(share, abs=0.02)
+
+
+def test_hindsight_goals_of_her_are_uniform_over_what_is_left():
+    """Step 0 of nine: 1 to 9 steps ahead, each in a ninth of the draws."""
+    _, batch = transitions_of([[RUNNING] * ENVS] * 9, 1.0)
+    ahead = (batch.goal[:, 1] - batch.state[:, 1])[batch.state[:, 1] == 0]
+    counts = np.bincount(ahead.astype(int), minlength=10)
+    assert counts[0] == 0 and stats.chisquare(counts[1:]).pvalue > 1e-3
+
+
+def test_without_a_discount_all_later_goals_are_equally_likely():
+    replay = fill(history([[RUNNING] * ENVS] * 9))
+    sample = partial(ring.sample, capacity=CAPACITY, discount=None, window=jnp.int32(ANY_DISTANCE))
+    batch = jax.jit(lambda key: sample(replay, key, SAMPLES, time=jnp.int32(9)))(jax.random.PRNGKey(0))
+    first = np.asarray(batch.state[:, 1]) == 0
+    assert stats.chisquare(np.bincount(np.asarray(batch.steps)[first])[1:]).pvalue > 1e-3

@@ -12,7 +12,7 @@ from crlscale.study_file import read_study_file
 SWEEPS = Path(__file__).parent.parent / "sweeps"
 FILES = sorted(SWEEPS.glob("*.toml"))
 PUBLISHED = [path for path in FILES if path.name.startswith(("figure-", "table-"))]
-FIGURES = {"1", "4", "5", "6", "7", "9", "11", "12", "16", "17"}
+FIGURES = {"1", "4", "5", "6", "7", "8", "9", "11", "12", "13", "15", "16", "17"}
 # nominal env steps of the published runs [M]; every other task 100
 BUDGETS = {
     "ant_u5_maze": 400,

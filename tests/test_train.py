@@ -5,6 +5,7 @@ Everything here shares two programs: two seeds under vmap (`pair`) and one seed 
 
 import dataclasses
 import os
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -214,7 +215,7 @@ def test_tally_is_the_mean_of_the_updates(pair, begun):
     collected, _ = epoch(pair, *begun, 1, 0)
     own = jax.tree.map(lambda x: x[0] if np.ndim(x) else x, collected)
     agent, key, seen = own.agent, own.key, []
-    step = jax.jit(kernel._update)
+    step = jax.jit(partial(kernel._update, kernel.nets))
     for _ in range(3):
         update_key, key = jax.random.split(key)
         agent, metrics = step(HYPER, agent, own, update_key)
@@ -261,10 +262,15 @@ VARIED = {
 STRUCTURAL = {"gradient_clip": (1e-3, 2e-3)}
 
 
+def test_every_traced_setting_is_varied():
+    """Here, or for the methods that read it, in the tests of these."""
+    others = {"hindsight_share", "polyak", "survival_weights", "survival_bonus"}
+    assert {*VARIED, *STRUCTURAL, *others} == set(Hyper._fields)
+
+
 @pytest.mark.parametrize("name", VARIED)
 def test_traced_settings_change_the_run_and_not_the_program(pair, begun, name):
     """trap 9: each is read; and none of them compiles anything again."""
-    assert {*VARIED, *STRUCTURAL} == set(Hyper._fields)
     base = epoch(pair, *begun, 1, 2)
     changed = split(CONFIG.model_copy(update={name: VARIED[name]}))
     assert changed[0] == PROGRAM
@@ -301,6 +307,10 @@ def test_one_compile_of_everything(pair, begun):
 STATIC = {
     "task": task_spec("chain_3"),
     "reset": "frozen",
+    "agent": "gcbc",
+    "energy": "dot",
+    "contrastive_loss": "backward",
+    "collector_depth": 1,
     "actor_depth": 3,
     "critic_depth": 3,
     "architecture": dataclasses.replace(PROGRAM.architecture, width=16),
@@ -315,6 +325,10 @@ STATIC = {
 }
 
 
+# the same of fields that the base's method does not read: the agent that does, another value
+STATIC_OF_OTHERS = {"exploration_noise": ("td3", 0.5), "commanded_horizon": ("gcsl", 3)}
+
+
 def traced(program):
     """The program as text: shapes of its state, equations of its epoch and evaluation."""
     kernel = train._Kernel(program)
@@ -327,7 +341,7 @@ def traced(program):
 @pytest.mark.slow
 def test_static_settings_change_the_program():
     """trap 9: every field of Program is read by the kernel; equal Programs are equal programs."""
-    assert set(STATIC) == {field.name for field in dataclasses.fields(PROGRAM)}
+    assert {*STATIC, *STATIC_OF_OTHERS} == {field.name for field in dataclasses.fields(PROGRAM)}
     texts = {"": traced(PROGRAM)}
     assert traced(dataclasses.replace(PROGRAM)) == texts[""]
     for name, value in STATIC.items():
@@ -335,6 +349,9 @@ def test_static_settings_change_the_program():
         assert program != PROGRAM
         texts[name] = traced(program)
     assert len(set(texts.values())) == len(texts)
+    for name, (agent, value) in STATIC_OF_OTHERS.items():
+        base = dataclasses.replace(PROGRAM, agent=agent)
+        assert traced(dataclasses.replace(base, **{name: value})) != traced(base)
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

@@ -1,7 +1,7 @@
 """Contrastive RL: an InfoNCE critic over (state, action) and goal, an entropy-regularised actor.
 
 B batch, S state, A action, G goal, R representation.
-energy f(s, a, g) = -||phi(s, a) - psi(g)||, higher = likelier.
+energy f(s, a, g) = -||phi(s, a) - psi(g)|| (or another of energies.py), higher = likelier.
 Source: arXiv 2503.14858, Table 7 and its public code.
 """
 
@@ -13,11 +13,16 @@ import jax.numpy as jnp
 import optax
 
 from crlscale import optimiser
+from crlscale.agents import batches, tanh_gaussian
+from crlscale.agents.contrastive_losses import contrastive_loss
+from crlscale.agents.energies import ENERGIES
+from crlscale.agents.tanh_gaussian import alpha_loss, sample_action
 from crlscale.networks import Actor, Encoder
 from crlscale.program import Hyper, Program
 from crlscale.replay import Batch
 
-DISTANCE_EPSILON = 1e-6  # inside the root: the gradient stays finite where embeddings coincide
+act, act_deterministic = tanh_gaussian.act, tanh_gaussian.act_deterministic
+sample = batches.geometric
 
 
 class Critic(NamedTuple):
@@ -42,12 +47,14 @@ class Networks(NamedTuple):
     actor: Actor
     state_action: Encoder
     goal: Encoder
+    energy: str
+    contrastive_loss: str
 
 
 def networks(program: Program, action_size: int) -> Networks:
     actor = Actor(program.actor_depth, program.architecture, action_size)
     encoder = Encoder(program.critic_depth, program.architecture, program.representation_size)
-    return Networks(actor, encoder, encoder.clone())
+    return Networks(actor, encoder, encoder.clone(), program.energy, program.contrastive_loss)
 
 
 def init(nets: Networks, rng: jax.Array, state_size: int, action_size: int, goal_size: int) -> Agent:
@@ -62,67 +69,13 @@ def init(nets: Networks, rng: jax.Array, state_size: int, action_size: int, goal
     return Agent(actor, critic, log_alpha, *map(optimiser.begin, (actor, critic, log_alpha)))
 
 
-# --- acting ------------------------------------------------------------------------------
-def sample_action(mean: jax.Array, log_std: jax.Array, noise: jax.Array):
-    """tanh-squashed Gaussian action [..., A] and its log density [...], for standard normal `noise`."""
-    before = mean + jnp.exp(log_std) * noise
-    gaussian = -0.5 * (noise**2 + jnp.log(2 * jnp.pi)) - log_std
-    # log(1 - tanh(x)^2) in a form that does not underflow
-    squash = 2.0 * (jnp.log(2.0) - before - jax.nn.softplus(-2.0 * before))
-    return jnp.tanh(before), jnp.sum(gaussian - squash, axis=-1)
-
-
-def act(nets: Networks, actor: dict, observation: jax.Array, rng: jax.Array) -> jax.Array:
-    """Stochastic action [N, A] for observations [N, S+G]. Consumes `rng`."""
-    mean, log_std = nets.actor.apply(actor, observation)
-    return sample_action(mean, log_std, jax.random.normal(rng, mean.shape))[0]
-
-
-def act_deterministic(nets: Networks, actor: dict, observation: jax.Array) -> jax.Array:
-    """Action [N, A] = tanh(mean) for observations [N, S+G]."""
-    return jnp.tanh(nets.actor.apply(actor, observation)[0])
-
-
 # --- losses ------------------------------------------------------------------------------
-def energies(phi: jax.Array, psi: jax.Array) -> jax.Array:
-    """Matrix [B, B] of f between row i of phi [B, R] and row j of psi [B, R], by the Gram identity:
-    B x B memory, not B x B x R.
-
-    The identity subtracts large numbers: embeddings of deep networks lie far from the origin (200
-    at depth 1024) and close together, so both are shifted by a constant, and the product is never
-    rounded to the TF32 of GPUs."""
-    shift = jax.lax.stop_gradient(jnp.mean(psi, axis=0, keepdims=True))
-    phi, psi = phi - shift, psi - shift
-    product = jnp.matmul(phi, psi.T, precision=jax.lax.Precision.HIGHEST)
-    squared = jnp.sum(phi**2, -1)[:, None] + jnp.sum(psi**2, -1)[None, :] - 2.0 * product
-    return -jnp.sqrt(jnp.maximum(squared, 0.0) + DISTANCE_EPSILON)
-
-
-def paired_energies(phi: jax.Array, psi: jax.Array) -> jax.Array:
-    """f [B] between equal rows of phi [B, R] and psi [B, R]."""
-    return -jnp.sqrt(jnp.sum((phi - psi) ** 2, axis=-1) + DISTANCE_EPSILON)
-
-
-def info_nce(logits: jax.Array, penalty: jax.Array) -> tuple[jax.Array, dict]:
-    """Row-wise InfoNCE of logits [B, B], whose diagonal is positive, with logsumexp penalty."""
-    batch = logits.shape[0]
-    positive = jnp.diagonal(logits)
-    lse = jax.nn.logsumexp(logits, axis=1)
-    loss = jnp.mean(lse - positive) + penalty * jnp.mean(lse**2)
-    return loss, {
-        "critic_loss": loss,
-        "categorical_accuracy": jnp.mean(jnp.argmax(logits, axis=1) == jnp.arange(batch)),
-        "logsumexp": jnp.mean(lse),
-        "positive_energy": jnp.mean(positive),
-        "negative_energy": (jnp.sum(logits) - jnp.sum(positive)) / (batch * (batch - 1)),
-    }
-
-
 def critic_loss(nets: Networks, critic: Critic, batch: Batch, penalty: jax.Array):
     """-> loss, (psi(goal) [B, R] for the actor's loss, metrics)."""
     phi = nets.state_action.apply(critic.state_action, jnp.concatenate([batch.state, batch.action], -1))
     psi = nets.goal.apply(critic.goal, batch.goal)
-    loss, metrics = info_nce(energies(phi, psi), penalty)
+    logits = ENERGIES[nets.energy].matrix(phi, psi)
+    loss, metrics = contrastive_loss(nets.contrastive_loss, logits, penalty)
     return loss, (psi, metrics)
 
 
@@ -131,12 +84,8 @@ def actor_loss(nets: Networks, actor: dict, critic: Critic, psi, alpha, batch: B
     mean, log_std = nets.actor.apply(actor, jnp.concatenate([batch.state, batch.goal], -1))
     action, log_prob = sample_action(mean, log_std, noise)
     phi = nets.state_action.apply(critic.state_action, jnp.concatenate([batch.state, action], -1))
-    return jnp.mean(alpha * log_prob - paired_energies(phi, psi)), jnp.mean(log_prob)
-
-
-def alpha_loss(log_alpha: jax.Array, log_prob: jax.Array, target_entropy: jax.Array) -> jax.Array:
-    """alpha times (entropy - target), so that alpha grows while entropy is below its target."""
-    return jnp.exp(log_alpha) * jax.lax.stop_gradient(-log_prob - target_entropy)
+    energy = ENERGIES[nets.energy].paired(phi, psi)
+    return jnp.mean(alpha * log_prob - energy), jnp.mean(log_prob)
 
 
 # --- one update --------------------------------------------------------------------------

@@ -122,6 +122,22 @@ def actor_critic(
 
 
 @_sweep
+def collector(
+    collector_depths: Annotated[str, typer.Option(help="Depths of the agent that acts.")] = "4,32",
+    depths: Annotated[str, typer.Option(help="Depths of the agents that learn from it.")] = "4,32",
+):
+    """Does depth help to explore, or to learn from what was explored?
+
+    Example: crlscale sweep collector --collector-depths 4,32 --depths 4,32
+    """
+    from crlscale.cli.settings import parse_levels
+
+    asked = {"collector_depth": ("--collector-depths", collector_depths)}
+    asked["depth"] = ("--depths", depths)
+    return {"axes": {axis: parse_levels(flag, text) for axis, (flag, text) in asked.items()}}
+
+
+@_sweep
 def grid(
     depths: Annotated[str | None, typer.Option(help="Depths, as 4,16,64.")] = None,
     widths: Annotated[str | None, typer.Option(help="Widths, as 32,128.")] = None,

@@ -30,13 +30,15 @@ class Step(NamedTuple):
     """One step of N envs, a row of the replay.
 
     `state` [N, S] and `action` [N, A] of the step, `reached` [N, G] the goal achieved by its
-    true successor (the terminal state too), `ending` int8 [N] and `episode` int32 [N]."""
+    true successor (the terminal state too), `ending` int8 [N] and `episode` int32 [N]; `goal` [N, G]
+    the commanded goal, None where the method does not ask for it."""
 
     state: jax.Array
     action: jax.Array
     reached: jax.Array
     ending: jax.Array
     episode: jax.Array
+    goal: jax.Array | None = None
 
 
 def begin(env: GoalEnv, rng: jax.Array, num_envs: int, frozen: bool = False) -> Episodes:
@@ -50,16 +52,18 @@ def begin(env: GoalEnv, rng: jax.Array, num_envs: int, frozen: bool = False) -> 
     return Episodes(states, zeros, zeros, keys, jax.tree.map(jnp.copy, states) if frozen else None)
 
 
-def advance(env: GoalEnv, episodes: Episodes, action: jax.Array, limit: int) -> tuple[Episodes, Step]:
+def advance(
+    env: GoalEnv, episodes: Episodes, action: jax.Array, limit: int, keep_goal: bool = False
+) -> tuple[Episodes, Step]:
     """One step of every env with `action` [N, A]; ended episodes start anew, with a new goal
-    unless starts are frozen."""
-    sizes = env.spec
-    before = episodes.env.obs[:, : sizes.state_size]
+    unless starts are frozen. `keep_goal` records the commanded goal."""
+    before, goal = jnp.split(episodes.env.obs, [env.spec.state_size], axis=1)
     after = _strong(jax.vmap(env.step)(episodes.env, action))
     age = episodes.age + 1
     failed = after.done > 0
     ending = jnp.where(failed, FAILURE, jnp.where(age >= limit, TIME_LIMIT, RUNNING)).astype(jnp.int8)
     step = Step(before, action, jax.vmap(env.achieved)(after), ending, episodes.number)
+    step = step._replace(goal=goal) if keep_goal else step
     ended = ending != RUNNING
     stepped = episodes._replace(env=after, age=age)
     # Resets cost as much as steps: they are computed only in the steps where an episode ends.

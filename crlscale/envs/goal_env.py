@@ -66,7 +66,11 @@ class GoalEnv(Env):
     # --- shared by the tasks ------------------------------------------------------------
     def at_goal(self, state: State) -> jax.Array:
         """Whether the achieved goal lies within the success radius of the commanded one, bool."""
-        return self.distance(self.achieved(state), self._goal(state)) <= self.spec.success_radius
+        return self.inside(self.achieved(state), self._goal(state))
+
+    def inside(self, achieved: jax.Array, goal: jax.Array) -> jax.Array:
+        """Whether achieved goals [..., G] lie within the success radius of goals [..., G], bool [...]."""
+        return self.distance(achieved, goal) <= self.spec.success_radius
 
     def _goal(self, state: State) -> jax.Array:
         """The commanded goal [G] of a brax State."""

@@ -1,0 +1,45 @@
+"""What one update learns from: the samplers that methods choose from, as train.py calls them.
+
+Each takes (program, env, replay, rng, time, hyper) and consumes `rng`.
+"""
+
+import jax
+
+from crlscale import replay as ring
+from crlscale.envs.goal_env import GoalEnv
+from crlscale.program import Hyper, Program
+
+
+def geometric(
+    program: Program, env: GoalEnv, replay: ring.Replay, rng: jax.Array, time: jax.Array, hyper: Hyper
+) -> ring.Batch:
+    """B triples whose hindsight goal lies k steps ahead with probability proportional to discount^k."""
+    return ring.sample(
+        replay, rng, program.batch_size, discount=hyper.discount, **_where(program, time, hyper)
+    )
+
+
+def uniform(
+    program: Program, env: GoalEnv, replay: ring.Replay, rng: jax.Array, time: jax.Array, hyper: Hyper
+) -> ring.Batch:
+    """B triples whose hindsight goal is any later one of the same trajectory, all equally likely."""
+    return ring.sample(replay, rng, program.batch_size, discount=None, **_where(program, time, hyper))
+
+
+def transitions(
+    program: Program, env: GoalEnv, replay: ring.Replay, rng: jax.Array, time: jax.Array, hyper: Hyper
+) -> ring.Transitions:
+    """B steps with successors and rewards, a share of them relabelled in hindsight."""
+    where = _where(program, time, hyper)
+    return ring.sample_transitions(
+        replay,
+        rng,
+        program.batch_size,
+        inside=env.inside,
+        relabelled=hyper.hindsight_share,
+        **where,
+    )
+
+
+def _where(program, time, hyper):
+    return {"time": time, "capacity": program.replay_capacity, "window": hyper.hindsight_window}

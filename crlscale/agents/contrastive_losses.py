@@ -1,0 +1,57 @@
+"""Losses over the matrix of energies of a batch, whose diagonal holds the matching pairs.
+
+B batch; row i is a state-action pair, column j a goal. Each loss has the squared logsumexp as a
+penalty, along the axis over which it compares (rows for binary).
+Sources: forward, backward, symmetric InfoNCE: arXiv 2408.11052; binary NCE: arXiv 2206.07568.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def _info_nce(positive, lse, penalty):
+    """Mean of the logsumexp `lse` [B] over the compared pairs minus the matching one [B]."""
+    return jnp.mean(lse - positive) + penalty * jnp.mean(lse**2)
+
+
+def _forward(logits, lse, penalty):
+    return _info_nce(jnp.diagonal(logits), lse, penalty)
+
+
+def _backward(logits, lse, penalty):
+    return _info_nce(jnp.diagonal(logits), jax.nn.logsumexp(logits, axis=0), penalty)
+
+
+def _symmetric(logits, lse, penalty):
+    return 0.5 * (_forward(logits, lse, penalty) + _backward(logits, lse, penalty))
+
+
+def _binary(logits, lse, penalty):
+    """Mean over all B x B pairs of the cross-entropy with labels 1 on the diagonal, else 0."""
+    labels = jnp.eye(len(logits))
+    cross_entropy = jnp.mean(jax.nn.softplus(logits) - labels * logits)
+    return cross_entropy + penalty * jnp.mean(lse**2)
+
+
+LOSSES = {"forward": _forward, "backward": _backward, "symmetric": _symmetric, "binary": _binary}
+
+
+def weighted_forward(logits: jax.Array, penalty: jax.Array, weights: jax.Array) -> jax.Array:
+    """The forward loss with penalty whose rows count by `weights` [B], which are not renormalised."""
+    lse = jax.nn.logsumexp(logits, axis=1)
+    return jnp.mean(weights * (lse - jnp.diagonal(logits) + penalty * lse**2))
+
+
+def contrastive_loss(name: str, logits: jax.Array, penalty: jax.Array) -> tuple[jax.Array, dict]:
+    """The loss `name` of logits [B, B] -> loss, metrics, which are row-wise whatever the loss."""
+    batch = logits.shape[0]
+    positive = jnp.diagonal(logits)
+    lse = jax.nn.logsumexp(logits, axis=1)
+    loss = LOSSES[name](logits, lse, penalty)
+    return loss, {
+        "critic_loss": loss,
+        "categorical_accuracy": jnp.mean(jnp.argmax(logits, axis=1) == jnp.arange(batch)),
+        "logsumexp": jnp.mean(lse),
+        "positive_energy": jnp.mean(positive),
+        "negative_energy": (jnp.sum(logits) - jnp.sum(positive)) / (batch * (batch - 1)),
+    }

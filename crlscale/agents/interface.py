@@ -1,0 +1,56 @@
+"""What train.py asks of a method: the functions of a module of this folder.
+
+Each agent is a NamedTuple of arrays with at least `actor`, the parameters that act; everything else
+(critics, targets, moments) is the method's own. All functions are pure; B batch, N envs, S state,
+A action, G goal.
+"""
+
+from importlib import import_module
+from typing import Any, Protocol
+
+import jax
+
+from crlscale.envs.goal_env import GoalEnv
+from crlscale.methods import find_method
+from crlscale.program import Hyper, Program
+from crlscale.replay import Replay
+
+
+class Algorithm(Protocol):
+    """A module of crlscale.agents, named by a line of crlscale.methods."""
+
+    def networks(self, program: Program, action_size: int) -> Any:
+        """The static part: hashable networks and what else `program` fixes."""
+
+    def init(self, nets, rng: jax.Array, state_size: int, action_size: int, goal_size: int) -> Any:
+        """A fresh agent. Consumes `rng`."""
+
+    def act(self, nets, actor, observation: jax.Array, age: jax.Array, rng: jax.Array) -> jax.Array:
+        """Actions [N, A] that explore, for observations [N, S+G] in the step `age` int32 [N] of their
+        episodes (0 = the first). Consumes `rng`."""
+
+    def act_deterministic(self, nets, actor, observation: jax.Array, age: jax.Array) -> jax.Array:
+        """Actions [N, A] as evaluated."""
+
+    def sample(
+        self,
+        program: Program,
+        env: GoalEnv,
+        replay: Replay,
+        rng: jax.Array,
+        time: jax.Array,
+        hyper: Hyper,
+    ) -> Any:
+        """What one update learns from, out of the `time` rows written so far. Consumes `rng`."""
+
+    def update(self, nets, agent, batch, rng: jax.Array, hyper: Hyper) -> tuple[Any, dict]:
+        """One update -> agent, metrics: scalars named by columns of crlscale.schema. A metric whose
+        name ends in `_loss` decides whether a run diverged. Consumes `rng`."""
+
+    def parameter_norms(self, agent) -> dict:
+        """L2 norms of the networks' parameters, scalars named `*_parameter_norm`."""
+
+
+def algorithm(name: str) -> Algorithm:
+    """The module of the method `name`."""
+    return import_module(find_method(name).module)

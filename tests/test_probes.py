@@ -1,0 +1,107 @@
+"""Every method on tasks whose best behaviour is known: it must find it, from its own data.
+
+B batch, N envs. All run the real kernel; only the task is none that a registry knows.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxprs import quick_jit
+from probe_envs import Line, OneStep
+
+from crlscale import train
+from crlscale.agents import twin_critics
+from crlscale.config import RunConfig
+from crlscale.methods import METHODS
+from crlscale.program import split
+
+DISCOUNT, LENGTH = 0.7, 12
+TD = [name for name, method in METHODS.items() if method.commanded]
+# What a method needs on a task this small: more noise where a third of the actions does nothing,
+# entropy that does not outweigh a reward of at most 1 / (1 - 0.7).
+NEEDS = {
+    **{name: {"target_entropy": -1.0, "alpha_learning_rate": 1e-2, "polyak": 0.05} for name in TD},
+    "td3": {"exploration_noise": 0.7, "polyak": 0.05},
+    "td3_her": {"exploration_noise": 0.7, "polyak": 0.05},
+}
+
+
+@functools.cache
+def trained(agent, env_class, *arguments, phases=60, updates=25, **settings):
+    """(kernel, state) after `phases` x `updates` updates of 64 rows, 16 envs."""
+    config = RunConfig(
+        agent=agent,
+        depth=2,
+        width=32,
+        representation_size=16,
+        batch_size=64,
+        num_envs=16,
+        unroll_length=10,
+        episode_length=LENGTH,
+        prefill_steps=30,
+        replay_capacity=1000,
+        discount=DISCOUNT,
+        eval_episodes=200,
+        actor_learning_rate=1e-3,
+        critic_learning_rate=2e-3,
+        **{**NEEDS.get(agent, {}), **settings},
+    )
+    program, hyper = split(config)
+    kernel = train._Kernel(program, env_class(*arguments))
+    state = quick_jit(kernel.init)(jax.random.PRNGKey(0))
+    tally = quick_jit(kernel.start_tally)(state)
+    epoch = quick_jit(kernel.epoch)
+    state, tally = epoch(hyper, state, tally, jnp.int32(3), jnp.int32(0))
+    state, _ = epoch(hyper, state, tally, jnp.int32(phases), jnp.int32(updates))
+    return kernel, state
+
+
+def acts(kernel, state, observation):
+    act = quick_jit(functools.partial(kernel.algorithm.act_deterministic, kernel.nets))
+    age = jnp.zeros(len(observation), jnp.int32)
+    return np.asarray(act(state.agent.actor, observation, age))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("agent", METHODS)
+def test_one_step(agent):
+    """The best action is the goal; what ends the episode is kept, though it is a failure."""
+    kernel, state = trained(agent, OneStep)
+    goal = jnp.linspace(-0.6, 0.6, 25)[:, None]
+    miss = np.abs(acts(kernel, state, jnp.concatenate([jnp.ones_like(goal), goal], 1)) - goal)
+    assert np.mean(miss < 0.15) > 0.9, miss.ravel()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("agent", "cells"),
+    [(a, 2) for a in ("sac", "td3", "gcsl")] + [(a, 5) for a in METHODS if a not in ("sac", "td3")],
+)
+def test_walks_to_its_goal_and_stays(agent, cells):
+    """Two cells and five: from every cell to every goal, the step that the method was told to find.
+    Cloning imitates its own detours, so it must find most of the time at the goal, not all."""
+    kernel, state = trained(agent, Line, cells)
+    outcome = quick_jit(kernel.evaluate)(state, jax.random.PRNGKey(1))
+    start = np.asarray(jax.vmap(kernel.env.reset)(jax.random.split(jax.random.PRNGKey(1), 200)).obs)
+    away = np.abs(start[:, :cells].argmax(1) - start[:, cells:].argmax(1))
+    best = LENGTH - np.maximum(1, away) + 1
+    reached = np.asarray(outcome.time_at_goal).sum() / best.sum()
+    assert reached > (0.75 if agent in ("gcbc", "gcsl") else 0.95), reached
+
+
+@pytest.mark.slow
+def test_values_are_those_of_the_line():
+    """Where the next cell is d from the goal, the value is 0.7^d / 0.3: nothing for d steps, then 1 in
+    every step; the time limit does not end it, since no step before it is treated as the last."""
+    kernel, state = trained("td3_her", Line, 5)
+    cell, goal, move = (x.ravel() for x in np.meshgrid(np.arange(5), np.arange(5), (-1, 0, 1)))
+    one_hot = np.eye(5, dtype=np.float32)
+    action = 0.8 * move[:, None].astype(np.float32)
+    inputs = map(jnp.asarray, (one_hot[cell], action, one_hot[goal]))
+    found = twin_critics.smaller_value(kernel.nets.critic, state.agent.critic, *inputs)
+    expected = DISCOUNT ** np.abs(np.clip(cell + move, 0, 4) - goal) / (1 - DISCOUNT)
+    assert np.abs(np.asarray(found) - expected).mean() < 0.25
+    assert np.corrcoef(found, expected)[0, 1] > 0.95
