@@ -5,11 +5,13 @@ Each works in a thread of its own behind a queue, so that nothing which it does,
 holds up the training. One that fails is left out from then on, which is said once: all rows are in
 metrics.parquet in any case."""
 
+import contextlib
 import importlib
 import importlib.util
 import json
 import os
 import queue
+import secrets
 import sys
 import threading
 import time
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from crlscale.config import short_hash
 from crlscale.errors import CrlscaleError
+from crlscale.store import read_json, write_json
 from crlscale.study import Study
 
 VARIABLE = "CRLSCALE_TRACKERS"
@@ -63,14 +66,14 @@ class Trackers:
     def __init__(self, study: Study, folder: Path):
         names = [name for name in os.environ.get(VARIABLE, "").split(",") if name]
         self._workers = [_Worker(name, study, Path(folder)) for name in names]
+        self._begun: set[str] = set()
 
-    def log(self, run_id: str, row: dict) -> None:
-        """Hand a row of metrics.parquet over; returns at once."""
-        values = {
-            name: value
-            for name, value in row.items()
-            if name not in NOT_TRACKED and isinstance(value, int | float)
-        }
+    def log(self, run_id: str, rows: list[dict]) -> None:
+        """Hand over the last of `rows`, all of metrics.parquet so far; those before it only to a
+        tracker that lacks them, since an earlier process ended too soon. Returns at once."""
+        new = rows[-1:] if run_id in self._begun else rows
+        self._begun.add(run_id)
+        values = [_tracked(row) for row in new] if self._workers else []
         for worker in self._workers:
             worker.put(run_id, values)
 
@@ -81,6 +84,14 @@ class Trackers:
             worker.close(max(0.0, until - time.monotonic()))
 
 
+def _tracked(row: dict) -> dict:
+    return {
+        name: value
+        for name, value in row.items()
+        if name not in NOT_TRACKED and isinstance(value, int | float)
+    }
+
+
 class _Worker:
     """One tracker in its thread."""
 
@@ -89,7 +100,7 @@ class _Worker:
         self._queue: queue.SimpleQueue = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def put(self, run_id: str, values: dict) -> None:
+    def put(self, run_id: str, values: list[dict]) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, daemon=True)
             self._thread.start()
@@ -109,11 +120,23 @@ class _Worker:
             make = _TensorBoard if self.name == "tensorboard" else _Hosted
             tracker = make(PACKAGES[self.name], self.study, self.folder)
             while (item := self._queue.get()) is not None:
-                tracker.log(*item)
+                self._send(tracker, *item)
             tracker.close()
         except BaseException as error:  # some leave by SystemExit
             words = " ".join(str(error).split())[:300]
             self._tell(f"failed and is left out ({type(error).__name__}: {words})")
+
+    def _send(self, tracker, run_id: str, values: list[dict]) -> None:
+        path = self.folder / "runs" / run_id / "trackers" / f"{self.name}.json"
+        sent = -1
+        if len(values) > 1:  # the first rows of this process
+            with contextlib.suppress(CrlscaleError, TypeError, ValueError):
+                sent = int(read_json(path).get("evaluation", -1))
+        for each in values[:-1]:
+            if each["evaluation"] > sent:
+                tracker.log(run_id, each)
+        tracker.log(run_id, values[-1])
+        write_json(path, {"evaluation": values[-1]["evaluation"]})
 
     def _tell(self, what: str) -> None:
         rest = "the run goes on; all rows are in metrics.parquet"
@@ -133,7 +156,9 @@ class _TensorBoard:
         step = values["env_steps"]
         if run_id not in self.writers:
             logs = str(self.folder / "runs" / run_id / "tensorboard")
-            self.writers[run_id] = self.module.SummaryWriter(logs, purge_step=step)
+            self.writers[run_id] = self.module.SummaryWriter(
+                logs, purge_step=step, filename_suffix=f".{secrets.token_hex(4)}"
+            )  # its own names differ by the second only
             config = json.dumps(self.study.configs[run_id].model_dump(), indent=1)
             self.writers[run_id].add_text("config", f"```json\n{config}\n```", step)
         writer = self.writers[run_id]

@@ -90,10 +90,11 @@ def row(evaluation: int, **more) -> dict:
     }  # fmt: skip
 
 
-def log(study, folder, run_id, rows) -> None:
+def log(study, folder, run_id, rows, known=0) -> None:
+    """`rows` as a process hands them over; the first `known` are restored by it."""
     tracked = Trackers(study, folder)
-    for each in rows:
-        tracked.log(run_id, each)
+    for end in range(known + 1, len(rows) + 1):
+        tracked.log(run_id, rows[:end])
     tracked.close(120.0)
 
 
@@ -103,8 +104,8 @@ from crlscale.study import load_study
 from crlscale.trackers import Trackers
 study, folder, rows, seconds = load_study(sys.argv[1]), sys.argv[1], json.loads(sys.argv[2]), float(sys.argv[3])
 tracked, began = Trackers(study, folder), time.monotonic()
-for run_id, row in rows:
-    tracked.log(run_id, row)
+for run_id, known in rows:
+    tracked.log(run_id, known)
 handed_over = time.monotonic() - began
 tracked.close(seconds)
 print(handed_over, flush=True)
@@ -113,7 +114,7 @@ os._exit(0)  # as a launched run ends
 
 
 def log_alone(folder, rows, seconds=120.0) -> tuple[float, list[str]]:
-    """`rows` of (run id, row) in a process of its own, for wandb keeps its failures for a process:
+    """`rows` of (run id, its rows so far) in a process of its own, for wandb keeps its failures for a process:
     seconds until they were handed over, and what the trackers said."""
     code, out, err = finish(start_python("-c", LOG, str(folder), json.dumps(rows), str(seconds)))
     assert code == 0, err
@@ -149,7 +150,7 @@ def test_resumed_tensorboard_run_drops_what_lies_past_the_checkpoint(results, us
     folder, study = tiny_study(results)
     run_id = next(iter(study.configs))
     log(study, folder, run_id, [row(0), row(1), row(2)])
-    log(study, folder, run_id, [row(2, time_at_goal_all=9.0), row(3)])
+    log(study, folder, run_id, [row(0), row(1), row(2, time_at_goal_all=9.0), row(3)], known=2)
     starts = [
         e.step for e in events(folder / "runs" / run_id) if e.session_log.status == SessionLog.START
     ]
@@ -158,13 +159,29 @@ def test_resumed_tensorboard_run_drops_what_lies_past_the_checkpoint(results, us
     assert (found["time_at_goal_all", 240], found["time_at_goal_all", 340]) == (9.0, 3.5)
 
 
+def test_rows_that_a_tracker_lacks_are_made_up_for(results, use):
+    """A process that was killed had measured more than its tracker knew; known rows stay single."""
+    use("tensorboard")
+    folder, study = tiny_study(results)
+    run_id = next(iter(study.configs))
+    log(study, folder, run_id, [row(0)])
+    log(study, folder, run_id, [row(0), row(1), row(2), row(3)], known=3)
+    steps = [e.step for e in events(folder / "runs" / run_id) for v in e.summary.value
+             if v.tag == "time_at_goal_all"]  # fmt: skip
+    assert steps == [40, 140, 240, 340]
+    (folder / "runs" / run_id / "trackers" / "tensorboard.json").write_text("{")
+    log(study, folder, run_id, [row(0), row(1)], known=1)  # of nothing known, all is sent
+    assert len(scalars(folder / "runs" / run_id)) >= 4
+
+
 def test_wandb_offline_run_has_the_rows_and_goes_on_when_resumed(results, use):
     use("wandb")
     folder, study = tiny_study(results, seeds=2)
     first, second = study.configs
     for run_id in (first, second):
         (folder / "runs" / run_id).mkdir(parents=True)
-    rows = [(run_id, row(i, critic_loss=1.25)) for i in (0, 1) for run_id in (first, second)]
+    measured = [row(i, critic_loss=1.25) for i in (0, 1)]
+    rows = [(run_id, measured[: i + 1]) for i in (0, 1) for run_id in (first, second)]
     assert log_alone(folder, rows)[1] == []
     ids = []
     for run_id in (first, second):
@@ -174,7 +191,7 @@ def test_wandb_offline_run_has_the_rows_and_goes_on_when_resumed(results, use):
         assert (header.project, header.run_group, header.display_name) == ("crlscale", "tiny", run_id)
         ids.append(header.run_id)
     assert len(set(ids)) == 2
-    log_alone(folder, [(first, row(2))])
+    log_alone(folder, [(first, [*measured, row(2)])])
     history, header = offline_run(folder / "runs" / first)
     assert header.run_id == ids[0] and [line["evaluation"] for line in history] == [0, 1, 2]
 
@@ -188,7 +205,7 @@ def test_tracker_that_fails_says_so_once(results, use, monkeypatch, name):
     run_id = next(iter(study.configs))
     (folder / "runs" / run_id).mkdir(parents=True)
     (folder / "runs" / run_id / "tensorboard").write_text("in the way")
-    _, said = log_alone(folder, [(run_id, row(index)) for index in range(3)])
+    _, said = log_alone(folder, [(run_id, [row(i) for i in range(n)]) for n in (1, 2, 3)])
     assert [line.startswith(f"tracker {name} failed") for line in said] == [True]
     assert "metrics.parquet" in said[0]
 
@@ -203,7 +220,7 @@ def test_tracker_that_hangs_is_not_waited_for(results, use, monkeypatch):
         monkeypatch.setenv("WANDB_MODE", "online")
         monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        handed_over, said = log_alone(folder, [(run_id, row(0))], seconds=2.0)
+        handed_over, said = log_alone(folder, [(run_id, [row(0)])], seconds=2.0)
     assert handed_over < 10.0  # wandb itself waits for 60 s and more
     assert any("tracker wandb has not sent everything after 2 s" in line for line in said)
 
