@@ -202,7 +202,7 @@ class Rows:
             write_goals(self.folders[index], self._goals[index], meta)
         score = row.get(f"time_at_goal_{config.goal_set}")
         self.records[index].update(env_steps=row["env_steps"], time_at_goal=score)
-        self.trackers.log(self.run_ids[index], self.metrics[index])
+        self.trackers.log(self.run_ids[index], self._metrics[index])
 
 
 def env_steps(config, phases: int) -> int:
