@@ -10,7 +10,8 @@ and no test: what an env step takes is what the hours of its task leave.
 from dataclasses import dataclass
 
 from crlscale.config import RunConfig
-from crlscale.cost import evaluation_env_steps, run_seconds, update_flops
+from crlscale.cost import evaluation_env_steps, run_seconds
+from crlscale.counts import layers_passed, update_flops
 from crlscale.errors import CrlscaleError
 
 
@@ -98,7 +99,7 @@ def seconds_on(device: Device, config: RunConfig) -> float:
 
 def _update_seconds(device: Device, config: RunConfig) -> float:
     peak = device.float32 if config.precision == "float32" else device.mixed
-    layers = 3 * (config.actor_layers + 1) + 8 * (config.critic_layers + 1)
+    layers = layers_passed(config)
     moved = layers * config.batch_size * config.width * ELEMENT_BYTES
     return (
         UPDATE_SECONDS
