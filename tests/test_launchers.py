@@ -2,6 +2,7 @@
 way: each measures the same. Real Ray, real Slurm; both in processes of their own."""
 
 import contextlib
+import fcntl
 import importlib.util
 import json
 import os
@@ -166,18 +167,29 @@ def slurm_cluster(tmp_path):
     if config.exists() and "ClusterName=crlci" not in config.read_text():
         pytest.skip("this machine has a Slurm of its own")
     need("submitit", "slurm")
+    with open("/tmp/crlscale-slurm-tests.lock", "w") as lock:  # one at a time on this machine
+        wait_for(lambda: taken(lock), 900)
+        try:
+            begun = slurm_setup("start")
+        except subprocess.TimeoutExpired:
+            pytest.skip("Slurm could not be installed and started within five minutes")
+        if begun.returncode != 0:
+            said = (begun.stdout + begun.stderr).strip().splitlines() or ["no word"]
+            pytest.skip(f"Slurm could not be installed and started: {said[-1]}")
+        try:
+            yield
+        finally:
+            subprocess.run(["scancel", "-u", "root"], capture_output=True, timeout=60)
+            slurm_setup("stop")
+
+
+def taken(lock) -> bool:
+    """Whether this process has got the lock."""
     try:
-        begun = slurm_setup("start")
-    except subprocess.TimeoutExpired:
-        pytest.skip("Slurm could not be installed and started within five minutes")
-    if begun.returncode != 0:
-        said = (begun.stdout + begun.stderr).strip().splitlines() or ["no word"]
-        pytest.skip(f"Slurm could not be installed and started: {said[-1]}")
-    try:
-        yield
-    finally:
-        subprocess.run(["scancel", "-u", "root"], capture_output=True, timeout=60)
-        slurm_setup("stop")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def raw_id(job: str) -> str:
