@@ -5,8 +5,10 @@ A task runs in a fresh worker (max_calls=1) and starts the same command line as 
 Ray itself retries nothing: watch.py decides, as for a local process.
 """
 
+import contextlib
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +34,8 @@ class RayLauncher:
         self.ray = need("ray", "ray")
         self.folder, self.study, self.options = Path(folder).resolve(), study, options
         self.tasks: dict = {}  # reference -> Job
+        # Ray prints to stdout when a node is lost; that is for data
+        self._messages = contextlib.redirect_stdout(sys.stderr)
 
     def __enter__(self):
         address = self.options.ray_address
@@ -45,15 +49,17 @@ class RayLauncher:
                 value=address,
                 remedy="`ray status`, or leave --ray-address out to use this machine",
             ) from None
+        self._messages.__enter__()
         try:
             self._check_resources()
         except BaseException:
-            self.ray.shutdown()
+            self.__exit__()
             raise
         return self
 
     def __exit__(self, *_):
         self.ray.shutdown()
+        self._messages.__exit__(None, None, None)
 
     def adopt(self) -> list[Job]:
         return []  # tasks end with the driver that started them
