@@ -58,7 +58,8 @@ class CompileOnce:
         self._shape, self._programs = None, None
 
     def __call__(self, config: RunConfig, seeds: int) -> Programs:
-        shape = (split(config)[0], seeds)
+        program, hyper = split(config)
+        shape = (program, jax.tree.structure(hyper), seeds)  # a setting that is off is no leaf
         if self._shape == shape:
             return self._programs._replace(seconds=0.0)
         self._programs = None  # what is not needed any more makes room first

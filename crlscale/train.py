@@ -22,6 +22,7 @@ from crlscale.methods import find_method
 from crlscale.program import Hyper, Program
 
 NEVER = jnp.iinfo(jnp.int32).max
+COLLECTOR = 1_000_003  # folded into a key; small numbers would give keys that a split gives, too
 
 
 class TrainState(NamedTuple):
@@ -135,7 +136,7 @@ class _Kernel:
         sizes, program = self.sizes, self.program
         agent, collector = self._agent(self.nets, agent_key), None
         if self.collector_nets is not None:
-            collector = self._agent(self.collector_nets, jax.random.fold_in(agent_key, 1))
+            collector = self._agent(self.collector_nets, jax.random.fold_in(agent_key, COLLECTOR))
         episodes = episode.begin(self.env, env_key, program.num_envs, program.reset == "frozen")
         action = jnp.zeros((program.num_envs, sizes.action_size))
         advance = partial(episode.advance, self.env, limit=1, keep_goal=self.keep_goal)
@@ -199,17 +200,30 @@ class _Kernel:
 
     def _learn(self, hyper: Hyper, state: TrainState, tally: Tally, updates: jax.Array):
         def update(_, carry):
-            agent, collector, tally, key = carry
+            agent, tally, key = carry
             update_key, key = jax.random.split(key)
             agent, metrics = self._update(self.nets, hyper, agent, state, update_key)
-            if collector is not None:  # from keys of its own, whatever the studied agent is
-                own_key = jax.random.fold_in(update_key, 1)
-                collector, _ = self._update(self.collector_nets, hyper, collector, state, own_key)
-            return agent, collector, _count(tally, metrics), key
+            return agent, _count(tally, metrics), key
 
-        carry = (state.agent, state.collector, tally, state.key)
-        agent, collector, tally, key = jax.lax.fori_loop(0, updates, update, carry)
+        carry = (state.agent, tally, state.key)
+        agent, tally, key = jax.lax.fori_loop(0, updates, update, carry)
+        collector = self._teach_collector(hyper, state, updates)
         return state._replace(agent=agent, collector=collector, key=key), tally
+
+    def _teach_collector(self, hyper: Hyper, state: TrainState, updates: jax.Array):
+        """The collector after `updates` of its own, in a loop of its own and from keys of its own, so
+        that it is the same to the last bit whatever the studied agent is."""
+        if self.collector_nets is None:
+            return None
+
+        def update(_, carry):
+            collector, key = carry
+            update_key, key = jax.random.split(key)
+            collector, _ = self._update(self.collector_nets, hyper, collector, state, update_key)
+            return collector, key
+
+        carry = (state.collector, jax.random.fold_in(state.key, COLLECTOR))
+        return jax.lax.fori_loop(0, updates, update, carry)[0]
 
     def _update(self, nets, hyper: Hyper, agent, state: TrainState, rng: jax.Array):
         batch_key, noise_key = jax.random.split(rng)

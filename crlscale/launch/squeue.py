@@ -8,6 +8,7 @@ import subprocess
 from crlscale.errors import CrlscaleError
 
 ANSWER_SECONDS = 60.0
+NO_TASK = "ArrayTaskId=4294967294"  # in the record that an array leaves of tasks that never began
 
 
 def queue() -> dict[str, str] | None:
@@ -18,9 +19,18 @@ def queue() -> dict[str, str] | None:
 
 
 def state_of(job: str) -> str | None:
-    """State of one job, also for some minutes after its end; None if Slurm does not know it."""
-    found = re.search(r"\bJobState=(\w+)", _ask(["scontrol", "show", "job", "-o", job]) or "")
+    """State of one job, also for some minutes after its end; None if Slurm does not know it. Tasks
+    of an array that were cancelled before they began have one record between them."""
+    said = _show(job)
+    if not said and "_" in job:
+        said = [line for line in _show(job.partition("_")[0]) if NO_TASK in line]
+    found = re.search(r"\bJobState=(\w+)", said[0]) if said else None
     return found[1] if found else None
+
+
+def _show(job: str) -> list[str]:
+    """A line for each record of a job."""
+    return (_ask(["scontrol", "show", "job", "-o", job]) or "").splitlines()
 
 
 def need_slurm() -> dict[str, str]:

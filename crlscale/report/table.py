@@ -1,6 +1,7 @@
 """The result table of a study: one line a cell, at most 80 columns wide.
 
-`of N` is the score in steps of an episode of N; `95 %` is its interval."""
+`of N` is the score in steps of an episode of N, `steps` where episodes differ; `95 %` is its
+interval."""
 
 from crlscale.cost import actor_parameters, critic_parameters
 from crlscale.score import CellScore, StudyScores
@@ -12,8 +13,9 @@ SHORT = {"batch_size": "batch", "actor_depth": "actor", "critic_depth": "critic"
 def study_table(scores: StudyScores) -> tuple[list[str], list[list[str]], list[dict]]:
     """Column names, rows of text, and the same cells as records for machines."""
     axes = [SHORT.get(axis, axis) for axis in scores.study.axes]
-    steps = scores.cells[0].config.episode_length
-    columns = [*axes, "params", "seeds", f"of {steps}", "95 %", "upd/s", "hours", "note"]
+    lengths = {cell.config.episode_length for cell in scores.cells}
+    score = f"of {lengths.pop()}" if len(lengths) == 1 else "steps"
+    columns = [*axes, "params", "seeds", score, "95 %", "upd/s", "hours", "note"]
     records = [cell_record(cell) for cell in scores.cells]
     return (
         columns,
