@@ -17,7 +17,7 @@ from pathlib import Path
 import jax
 
 from crlscale.errors import CrlscaleError
-from crlscale.files import unwritable
+from crlscale.files import Damaged, unwritable
 from crlscale.parquet import refuse_newer
 from crlscale.store import read_json, write_json
 from crlscale.train import Tally, TrainState
@@ -62,7 +62,7 @@ def save(folder: Path, position: Position, state: TrainState, tally: Tally) -> N
     except Exception as refused:  # orbax and tensorstore raise many kinds
         shutil.rmtree(part, ignore_errors=True)
         raise unwritable(target, _os_error(refused)) from refused
-    _prune(target.parent)
+    _prune(target.parent, position.run_ids)
 
 
 def find(folder: Path, run_ids: list[str], tell: Callable[[str], None] = print) -> Position | None:
@@ -71,7 +71,12 @@ def find(folder: Path, run_ids: list[str], tell: Callable[[str], None] = print) 
     damaged = None
     for unrolls in sorted(_complete(folder), reverse=True):
         path = Path(folder) / str(unrolls)
-        data = read_json(path / "position.json")
+        try:
+            data = read_json(path / "position.json")
+        except Damaged:
+            damaged = damaged or path
+            tell(f"the checkpoint {path} is damaged; looking for the one before it")
+            continue
         refuse_newer(path / "position.json", data.get("schema_version", 1), CHECKPOINT_SCHEMA)
         known = {field.name: data[field.name] for field in fields(Position) if field.name in data}
         position = Position(**{**known, "run_ids": tuple(data["run_ids"])})
@@ -105,7 +110,10 @@ def restore(folder: Path, position: Position, state, tally) -> tuple[TrainState,
 
 
 def drop(folder: Path) -> None:
-    """Remove the checkpoints of a finished program."""
+    """Remove the checkpoints of a finished program; a kill on the way leaves none that looks damaged."""
+    for unrolls in _complete(folder):
+        with contextlib.suppress(OSError):
+            (Path(folder) / str(unrolls) / "position.json").unlink()
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -124,11 +132,19 @@ def _complete(folder: Path) -> list[int]:
     return [int(path.parent.name) for path in paths if path.parent.name.isdecimal()]
 
 
-def _prune(folder: Path) -> None:
-    kept = {str(unrolls) for unrolls in sorted(_complete(folder))[-KEPT:]}
+def _prune(folder: Path, run_ids: tuple[str, ...]) -> None:
+    """Keep the newest two of just these runs; those of another set of runs cannot be gone on from."""
+    mine = [n for n in sorted(_complete(folder)) if _of(folder / str(n)) == run_ids]
+    kept = {str(unrolls) for unrolls in mine[-KEPT:]}
     for path in folder.iterdir():
         if path.name not in kept:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _of(path: Path) -> tuple[str, ...]:
+    with contextlib.suppress(CrlscaleError):
+        return tuple(read_json(path / "position.json").get("run_ids", ()))
+    return ()
 
 
 def _digests(folder: Path) -> dict[str, list[int]]:

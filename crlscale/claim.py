@@ -7,6 +7,7 @@ it for LOST_AFTER_SECONDS of its own and seen no beat.
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import socket
@@ -97,7 +98,22 @@ def _own_claim_file(run_folder: Path) -> TextIO:
 
 
 def _me() -> dict:
-    return {"pid": os.getpid(), "host": socket.gethostname(), "born": _born(os.getpid())}
+    return _identity(os.getpid())
+
+
+@functools.cache  # the start of a process is told in wall time: it moves when the clock is set
+def _identity(pid: int) -> dict:
+    return {"pid": pid, "host": socket.gethostname(), "born": _born(pid), "space": _space()}
+
+
+def _space() -> str:
+    """The numbers of processes mean the same within this: a container has its own, and may have the
+    name of its host."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
 
 
 def _parse(text: str) -> dict | None:
@@ -116,7 +132,7 @@ def _words(holder: dict) -> str:
 def _pulse(holder: dict, run_folder: Path) -> str:
     """ALIVE, DEAD or UNSURE. A process of this host is looked up; but the start of a process is told
     in wall time, so after the clock was set only its heartbeat tells."""
-    if holder["host"] == socket.gethostname():
+    if holder["host"] == socket.gethostname() and holder.get("space", _space()) == _space():
         born = _born(holder["pid"])
         if born is None or born == holder["born"]:
             return DEAD if born is None else ALIVE
@@ -148,6 +164,8 @@ def _last_beats(run_folder: Path) -> tuple[float, float]:
 def _born(pid: int) -> float | None:
     """When process `pid` started: tells a process from a later one with the same number."""
     try:
-        return psutil.Process(pid).create_time()
+        process = psutil.Process(pid)
+        # a dead one whose parent does not wait for it, as in a container without an init
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except psutil.NoSuchProcess:
         return None

@@ -43,6 +43,14 @@ def export_table(folder: Path, what: str):
     )
 
 
+def damaged_runs(folder: Path) -> list[str]:
+    """Run ids whose measurements cannot be read and so are in no table of them."""
+    from crlscale.store import read_runs
+
+    runs = read_runs(folder)
+    return list(runs["run_id"][runs["status"] == "damaged"])
+
+
 def write_table(table, path: Path, overwrite: bool = False) -> None:
     """Write `table` whole, in the format that the name asks for. A file that is there, and any file
     that belongs to a study, is a CrlscaleError."""

@@ -13,6 +13,7 @@ from crlscale.errors import CrlscaleError
 from crlscale.files import unwritable
 from crlscale.overview import STATES, Overview
 from crlscale.record import FINISHED
+from crlscale.run import partition
 
 LOGS = (".txt", ".jsonl", ".log", ".out", ".err")
 
@@ -65,7 +66,8 @@ def plan_removal(overview: Overview, run_ids: list[str], keep_logs: bool) -> lis
     run, or that others need, is a CrlscaleError."""
     for run_id in run_ids:
         _refuse_held(overview, run_id)
-        _refuse_shared(overview, run_id, run_ids)
+    for program in partition(overview.study, list(overview.runs)):
+        _refuse_shared(overview, program, run_ids)
     removals = []
     for run_id in run_ids:
         folder = overview.folder / "runs" / run_id
@@ -124,16 +126,17 @@ def _refuse_held(overview: Overview, run_id: str) -> None:
         raise _taken(run_id, holder)
 
 
-def _refuse_shared(overview: Overview, run_id: str, run_ids: list[str]) -> None:
-    """The first run of a program keeps the checkpoints of all: the others would start anew."""
-    group = next((group for group in overview.study.groups if group[0] == run_id), [run_id])
-    if not (overview.folder / "runs" / run_id / "checkpoints").exists():
+def _refuse_shared(overview: Overview, program: list[str], run_ids: list[str]) -> None:
+    """Runs of a program go on together from one checkpoint: without the rows of one, none can."""
+    left = [i for i in program if overview.runs[i]["status"] not in (*FINISHED, "planned")]
+    named = [i for i in left if i in run_ids]
+    if not named or not any((overview.folder / "runs" / i / "checkpoints").exists() for i in program):
         return
-    for other in group[1:]:
-        if other not in run_ids and overview.runs[other]["status"] not in (*FINISHED, "planned"):
+    for other in left:
+        if other not in named:
             raise CrlscaleError(
-                f"{run_id} keeps the checkpoints of {other} too, which has not finished",
-                value=run_id,
+                f"{named[0]} shares its checkpoints with {other}, which has not finished",
+                value=named[0],
                 remedy=f"name {other} as well, or run the study to its end first",
             )
 

@@ -29,10 +29,14 @@ def check_key(key: str) -> None:
 
 
 def as_field(key: str, value: object) -> object:
-    """`value` as field `key` wants it: "null" is None, and 1e8 is whole where whole numbers are."""
+    """`value` as field `key` wants it: "null" is None, "True" is true where true or false is asked
+    for, and 1e8 is whole where whole numbers are."""
     if value in ("null", "none", "None"):
         return None
-    whole = RunConfig.model_fields[key].annotation in (int, int | None)
+    kind = RunConfig.model_fields[key].annotation
+    if kind in (bool, bool | None) and value in ("True", "False"):
+        return value == "True"
+    whole = kind in (int, int | None)
     return int(value) if whole and isinstance(value, float) and value.is_integer() else value
 
 

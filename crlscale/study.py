@@ -137,7 +137,8 @@ def find_study(results: Path, name: str | None = None, axis: str | None = None) 
     ]
     if not fitting:
         wanted = f"a study with axis {axis!r}" if axis else "a study"
-        remedy = f"crlscale sweep {axis_word(axis or 'depth')} --preset smoke"
+        verb = "grid --axis agent=crl,sac" if axis == "agent" else axis_word(axis or "depth")
+        remedy = f"crlscale sweep {verb} --preset smoke"
         raise CrlscaleError(f"{results} does not hold {wanted}", value=str(results), remedy=remedy)
     return max(fitting)[1]
 

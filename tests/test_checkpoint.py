@@ -209,3 +209,23 @@ def test_full_disk_leaves_the_older_checkpoint_in_force(full_disk):
         checkpoint.save(full_disk, position(9), {"x": jnp.asarray(noise)}, {})
     assert checkpoint.find(full_disk, list(IDS)) == position(7)
     assert [path.name for path in full_disk.iterdir()] == ["7"]
+
+
+def test_cut_short_position_of_the_newest_falls_back_to_the_one_before(tmp_path, carry):
+    folder = tmp_path / "checkpoints"
+    for unrolls in (7, 8):
+        checkpoint.save(folder, position(unrolls), *carry)
+    (folder / "8" / "position.json").write_text('{"sche')
+    told = []
+    assert checkpoint.find(folder, list(IDS), told.append) == position(7)
+    assert "damaged" in told[0]
+
+
+def test_a_run_that_goes_on_alone_keeps_what_it_saves(tmp_path, carry):
+    """Its checkpoint has a smaller number than those of the program that it was in."""
+    folder = tmp_path / "checkpoints"
+    for unrolls in (400, 500):
+        checkpoint.save(folder, position(unrolls), *carry)
+    alone = position(8, run_ids=IDS[:1])
+    checkpoint.save(folder, alone, *carry)
+    assert checkpoint.find(folder, list(IDS[:1])) == alone

@@ -228,3 +228,39 @@ def test_claim_below_a_file_is_one_line(tmp_path):
     with pytest.raises(CrlscaleError, match=r"cannot write .*claim\.json.*try: --results"):
         claim.claim(tmp_path / "file" / "run")
     assert claim.held(tmp_path / "file" / "run") is None
+
+
+def test_a_dead_process_that_nobody_waited_for_does_not_hold_its_claim(tmp_path):
+    """In a container without an init it stays a zombie for ever."""
+    run = tmp_path / "run"
+    program = (
+        "import sys; from pathlib import Path; from crlscale.claim import claim;"
+        f"print(claim(Path({str(run)!r})), flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout.readline() == "None\n"
+        assert f"process {process.pid} " in claim.held(run)
+        process.kill()
+        wait_for(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
+        assert claim.held(run) is None
+    assert claim.claim(run) is None
+
+
+def test_setting_the_clock_does_not_take_a_claim_from_its_owner(tmp_path, monkeypatch):
+    """The start of a process is told in wall time."""
+    run = tmp_path / "run"
+    assert claim.claim(run) is None
+    monkeypatch.setattr(claim, "_born", lambda pid: 1.0)
+    assert claim.taken_over(run) is None
+    claim.release(run)
+    assert not (run / "claim.json").exists()
+
+
+def test_the_same_number_in_another_container_of_that_name_is_another_process(tmp_path):
+    """Its heartbeat is watched, as that of another host."""
+    me = {**claim._me(), "space": "another"}
+    leave_claim(tmp_path / "run", {**me, "pid": 2**22 + 1})
+    assert "process" in claim.held(tmp_path / "run")

@@ -100,6 +100,7 @@ def test_every_kind_of_sweep_is_the_study_it_says(results, capsys, kind):
         "width": {"width": [16, 32]},
         "batch": {"batch_size": [64, 128]},
         "grid": {"depth": [4, 8], "width": [16, 32]},
+        "collector": {"depth": [4], "collector_depth": [4, 8]},
     }[kind]
     assert data["axes"] == axes
     assert len(data["runs"]) == math.prod(map(len, axes.values()))

@@ -21,7 +21,7 @@ def export(
 
     Example: crlscale export depth-chain_8-quick-1a2b3c4d --out metrics.csv
     """
-    from crlscale.export import TABLES, export_table, write_table
+    from crlscale.export import TABLES, damaged_runs, export_table, write_table
     from crlscale.study import find_study
 
     folder = find_study(results, study)
@@ -32,6 +32,8 @@ def export(
         emit_json({**data, "columns": table.column_names})
         return 0
     print(out)
+    if what in ("metrics", "goals") and (lost := damaged_runs(folder)):
+        say(f"warning: damaged, left out: {', '.join(lost)}")
     say(f"{what}, {TABLES[what]}: {table.num_rows:,} rows of {table.num_columns} columns")
     say(", ".join(table.column_names))
     return 0

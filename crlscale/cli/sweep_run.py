@@ -33,6 +33,10 @@ def run_sweep(
         raise CrlscaleError(
             f"--device {device} predicts; it does not run", value=device, remedy="with --dry-run"
         )
+    if search is not None and not how.wait:
+        raise CrlscaleError(
+            "a search waits for its runs", value="--no-wait", remedy="without --no-wait"
+        )
     study = find_planned(results, asked_study(plan, **asked))
     refuse_search(study, search)
     data = plan_data(study, results / study.name, how, device)

@@ -16,6 +16,7 @@ from crlscale.record import FINISHED, read_status, record_failure
 
 LAST_LINES = 5
 EXIT_REFUSED = 2  # a CrlscaleError
+STOPPED = (75, 130)
 
 
 @dataclass
@@ -67,7 +68,7 @@ def record_death(child: Child) -> None:
     stop before it had begun has not failed; runs that were to come after the one that killed it
     have not begun."""
     code = child.process.returncode
-    if child.asked is not None and code == -child.asked:
+    if child.asked is not None and code in (-child.asked, *STOPPED):
         return
     statuses = [read_status(child.folder / "runs" / run_id) for run_id in child.group]
     has_begun = any((status.get("started") or 0) >= child.began for status in statuses)

@@ -1,6 +1,7 @@
 """Local launcher: one fresh process a group of runs, a core or more each, nothing shared."""
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,10 @@ class LocalLauncher:
         ended = [worker for worker in self.workers if worker.child.process.poll() is not None]
         self.workers = [worker for worker in self.workers if worker not in ended]
         for worker in ended:
-            record_death(worker.child)
+            try:
+                record_death(worker.child)
+            except CrlscaleError as refused:  # a full disk; the others go on and save
+                print(f"error: {refused}", file=sys.stderr)
         return [worker.job for worker in ended]
 
     def stop(self, number: int) -> None:

@@ -45,6 +45,7 @@ class Watch:
         # The longest first: a short run at the end leaves no core idle for long.
         self.queue = sorted(groups, key=lambda g: -sum(run_seconds(study.configs[i]) for i in g))
         self.jobs: list[Job] = []
+        self._fading: list[Job] = []  # ended, but a claim on another host still looks alive
         self._looked = 0.0
 
     def run(self, wait: bool = True) -> int:
@@ -54,7 +55,7 @@ class Watch:
         with self.launcher, StopRequest(patient=True) as stop:  # Ray sets handlers of its own
             try:
                 self._adopt()
-                while self.queue or self.jobs:
+                while self.queue or self.jobs or self._fading:
                     if stop.wanted is not None:
                         return self._stop(stop)
                     self._start_some()
@@ -76,7 +77,8 @@ class Watch:
         for job in self.launcher.adopt():
             if self._runs(job):
                 self.jobs.append(job)
-                self.queue = [group for group in self.queue if not set(group) & set(job.group)]
+                left = [[i for i in group if i not in job.group] for group in self.queue]
+                self.queue = [group for group in left if group]
 
     def _start_some(self) -> None:
         free = self.launcher.free()
@@ -100,7 +102,8 @@ class Watch:
 
     def _wait(self) -> None:
         time.sleep(POLL_SECONDS)
-        for job in self._take_ended():
+        ended, self._fading = self._fading + self._take_ended(), []
+        for job in ended:
             self._ended(job)
         self._refresh()
 
@@ -113,7 +116,10 @@ class Watch:
         """What becomes of the runs of a job that has ended; those worth it are tried again."""
         group = self._unfinished(self._runs(job))
         if any(held(self._run_folder(run_id)) for run_id in group):
-            self.queue.append(group)  # another crlscale was first: wait for it
+            if job.lost or job.final:
+                self._fading.append(job)  # likely its own claim, which falls within a minute
+            else:
+                self.queue.append(group)  # another crlscale was first: wait for it
             return
         if job.lost:
             self._record_lost(job)

@@ -1,5 +1,6 @@
 """A finding: what one analysis says of a study, ready to be printed, drawn or put into a report."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from crlscale.figures import style
+from crlscale.files import Damaged
 from crlscale.score import StudyScores
 
 Table = tuple[str, list[str], list[list[str]]]
@@ -74,11 +76,21 @@ class Loaded:
     @cached_property
     def versions(self) -> dict[str, str] | None:
         """Versions of the packages, as the first run that has rows recorded them."""
+        return next((footer.get("versions") for footer in self.footers), None)
+
+    @cached_property
+    def footers(self) -> list[dict]:
+        """What each run that has rows recorded of itself, in the order of the plan; a damaged file is
+        left out, as its rows are."""
         from crlscale.store import read_metadata
 
-        for path in sorted(self.folder.glob("runs/*/metrics.parquet")):
-            return read_metadata(path).get("versions")
-        return None
+        found = []
+        for run_id in self.scores.study.configs:
+            path = self.folder / "runs" / run_id / "metrics.parquet"
+            with contextlib.suppress(Damaged):
+                if path.exists():
+                    found.append(read_metadata(path))
+        return found
 
     @property
     def axes(self) -> dict[str, list]:

@@ -11,7 +11,6 @@ from crlscale.plan import plan_study
 from crlscale.presets import preset_settings
 from crlscale.report.finding import Loaded, Table
 from crlscale.settings import make_config
-from crlscale.store import read_metadata
 from crlscale.study import Execution, Study
 
 SWEEPS = {"depth": "depth", "width": "width", "batch_size": "batch"}
@@ -51,11 +50,7 @@ def run_command(study: str, run_id: str) -> str:
 def _facts(loaded: Loaded) -> list[tuple[str, str]]:
     study, frame = loaded.scores.study, loaded.metrics
     statuses = Counter(loaded.runs["status"])
-    footers = [
-        read_metadata(path)
-        for run_id in study.configs
-        if (path := loaded.folder / "runs" / run_id / "metrics.parquet").exists()
-    ]
+    footers = loaded.footers
     last = frame.sort_values("evaluation").groupby("run_id").tail(1)
     hours = float((last["train_seconds"] / last["program_runs"].fillna(1)).sum()) / 3600
     begun = loaded.runs["ended"].notna() & loaded.runs["started"].notna()
