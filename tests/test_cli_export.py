@@ -120,3 +120,11 @@ def test_mistakes(study, tmp_path, capsys):
     )
     assert "no study" in refused(capsys, "export", "studie", "--out", str(tmp_path / "x.csv"))
     assert list(tmp_path.glob("x.*")) == []
+
+
+def test_damaged_run_is_left_out_and_named(study, tmp_path, capsys):
+    (broken, *_) = (path for path in study.glob("runs/*/metrics.parquet"))
+    broken.write_bytes(broken.read_bytes()[:300])
+    code, _, told = run(capsys, "export", "study", "--out", str(tmp_path / "m.csv"))
+    assert code == 0
+    assert f"warning: damaged, left out: {broken.parent.name}" in told

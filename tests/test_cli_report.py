@@ -159,3 +159,11 @@ def test_a_browser_shows_every_plot_and_the_keyboard_reaches_it(results, capsys,
     assert seen["dark"]["paper"] == "rgb(22, 24, 28)"
     assert seen["silent"] == {**seen["silent"], "static": images, "drawn": True}
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_damaged_run_is_told_and_the_others_are_reported(results, capsys):
+    folder = write_study(results, {"depth": [4, 8]}, flat, seeds=2)
+    broken = next(folder.glob("runs/*/metrics.parquet"))
+    broken.write_bytes(broken.read_bytes()[:300])
+    assert run(capsys, "report")[0] == 0
+    assert f"{broken.parent.name}: damaged" in (folder / "report.md").read_text()
