@@ -33,7 +33,7 @@ def test_sweep_shows_plan_progress_table_and_what_to_type_next(job):
     assert code == 0
     assert "3 cells x 1 seeds = 3 runs" in out
     assert f"{job['study'].name}: time at goal" in out
-    assert out.index("3 runs") < out.index("time at goal")
+    assert out.index("3 runs") < out.index(f"{job['study'].name}: time at goal")
     for depth in (2, 4, 8):
         assert f"running: depth {depth}, seed 0" in err
         assert f"complete: depth {depth}, seed 0, time at goal " in err
