@@ -38,6 +38,28 @@ def pytest_unconfigure(config):
         shutil.rmtree(os.environ["CRLSCALE_CACHE"], ignore_errors=True)
 
 
+MANY_MAPS = 20_000  # Linux allows a process 65,530 by default, and a program of physics takes hundreds
+
+
+@pytest.fixture(autouse=True)
+def room_for_programs():
+    """Drop compiled programs before they have used up the memory maps of this process: past the limit
+    XLA crashes in the middle of a compilation."""
+    yield
+    if "jax" in sys.modules and memory_maps() > MANY_MAPS:
+        sys.modules["jax"].clear_caches()
+        gc.collect()
+
+
+def memory_maps() -> int:
+    """How many memory maps this process has; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/maps", "rb") as maps:
+            return maps.read().count(b"\n")
+    except OSError:
+        return 0
+
+
 @pytest.fixture
 def results(tmp_path, monkeypatch):
     """An empty results folder, which the command line uses here and in processes started here."""
