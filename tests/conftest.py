@@ -4,10 +4,12 @@ Warnings are errors; the expected ones of third parties are named in pyproject.t
 This file does not import jax, so tests that do not need it stay quick.
 """
 
+import gc
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 
 import hypothesis
