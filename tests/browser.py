@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -74,6 +73,7 @@ def _main(chromium: str, page: str, folder: str) -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         seen = {
             "desktop": _visit(browser, page, _desktop, width=1280, folder=folder),
+            "keyboard": _visit(browser, page, _keyboard, width=1280, folder=folder),
             "phone": _visit(browser, page, _widths, width=375, folder=folder),
             "dark": _visit(browser, page, _colours, width=1280, folder=folder, color_scheme="dark"),
             "silent": _visit(
@@ -85,50 +85,84 @@ def _main(chromium: str, page: str, folder: str) -> None:
 
 
 def _visit(browser, page: str, see, *, width: int, folder: str, **context) -> dict:
-    """Open the page, wait until its plots are there, and `see`; with everything that went wrong."""
+    """Open the page, wait until the plots in view are there, and `see`; with everything that went
+    wrong."""
     opened = browser.new_context(viewport={"width": width, "height": 900}, **context)
     tab = opened.new_page()
     wrong, fetched = [], []
     tab.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
     tab.on("pageerror", lambda error: wrong.append(str(error)))
     tab.on("request", lambda r: fetched.append(r.url) if r.url.startswith(("http", "ws")) else None)
-    began = time.monotonic()
     tab.goto(f"file://{page}")
     if context.get("java_script_enabled", True):
-        tab.wait_for_selector("html[data-shown]", state="attached", timeout=WAIT)
-    seconds = time.monotonic() - began
+        _rest(tab)
     seen = see(tab, folder)
     tab.screenshot(path=str(Path(folder, f"{see.__name__.strip('_')}.png")), full_page=True)
     opened.close()
-    return {**seen, "wrong": wrong, "fetched": fetched, "seconds": seconds}
+    return {**seen, "wrong": wrong, "fetched": fetched}
+
+
+def _rest(tab) -> None:
+    """Wait until nothing is being drawn."""
+    tab.wait_for_selector("html[data-shown]", state="attached", timeout=WAIT)
 
 
 def _desktop(tab, folder: str) -> dict:
-    """Plots, and what the keyboard alone reaches: every plot's tools and its points."""
-    plots = tab.locator(".plot canvas").count()
+    """Figures as the page opens, on paper, after scrolling, and when the theme changes."""
+    near = tab.evaluate(_NEAR)
+    opened = tab.evaluate(_DRAWN)
     static = tab.locator(".static img:visible").count()
+    tab.emulate_media(media="print")
+    printed = [tab.locator(f"{part}:visible").count() for part in (".static img", ".interactive")]
+    tab.pdf(path=str(Path(folder, "page.pdf")), format="A4", print_background=True)
+    tab.emulate_media(media="screen")
+    height = tab.evaluate(_HEIGHT)
+    for figure in tab.locator("figure").all():
+        figure.scroll_into_view_if_needed()
+        tab.wait_for_function("figure => 'drawn' in figure.dataset", arg=figure.element_handle())
+    scrolled = tab.evaluate(_DRAWN)
+    _rest(tab)
+    documents = tab.evaluate("Bokeh.documents.length")
+    tab.emulate_media(color_scheme="dark")
+    tab.wait_for_function(f"Bokeh.documents.length >= {2 * documents}", timeout=WAIT)
+    _rest(tab)
+    return {
+        "near": near,
+        "opened": opened,
+        "static": static,
+        "printed": printed,
+        "scrolled": scrolled,
+        "moved": tab.evaluate(_HEIGHT) - height,
+        "plots": tab.locator(".plot canvas").count(),
+    }
+
+
+_HEIGHT = "document.documentElement.scrollHeight"
+_DRAWN = "[...document.querySelectorAll('figure')].map(figure => 'drawn' in figure.dataset)"
+_NEAR = """[...document.querySelectorAll('figure')].map(figure => {
+  const { top, bottom } = figure.getBoundingClientRect();
+  return bottom > 0 && top < 1.5 * innerHeight;
+})"""
+
+
+def _keyboard(tab, folder: str) -> dict:
+    """What the keyboard alone reaches: every plot's tools and its points."""
     tab.locator("body").press("Tab")
     first = tab.evaluate("document.activeElement.textContent")
-    reached, points = set(), []
-    for _ in range(400):
+    reached, points = [], []
+    for _ in range(1000):
         name = tab.evaluate(_FOCUSED)
         if name in reached and name.startswith("link:"):
             break
-        reached.add(name)
+        reached.append(name)
         if name == "button:Next point" and not points:
             tab.keyboard.press("Enter")
             points.append(tab.locator("output").first.inner_text())
             tab.keyboard.press("ArrowRight")
             points.append(tab.locator("output").first.inner_text())
+        _rest(tab)
         tab.keyboard.press("Tab")
-    tab.pdf(path=str(Path(folder, "page.pdf")), format="A4", print_background=True)
-    return {
-        "plots": plots,
-        "static": static,
-        "first": first,
-        "reached": sorted(reached),
-        "points": points,
-    }
+    return {"first": first, "reached": reached, "points": points}
 
 
 # what has the focus, also inside the shadow roots of Bokeh

@@ -81,6 +81,17 @@ def test_a_page_asks_for_nothing(reported):
     assert len(page) < 2_000_000
 
 
+def test_a_caption_is_text_of_the_page_and_not_drawn_again(reported):
+    page = (reported / "report.html").read_text()
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", page)
+    sizes = [
+        float(s) for s in re.findall(r"data:image/svg\+xml,%3Csvg [^\"]*?height='([\d.]+)pt'", page)
+    ]
+    assert len(captions) == len(sizes) == page.count("<img") and all(captions)
+    with_caption = (reported / "figures" / "critical-depth.svg").read_text()
+    assert sizes[0] < float(re.search(r'height="([\d.]+)pt"', with_caption)[1])
+
+
 def test_the_command_for_a_study_plans_the_same_study(results, capsys):
     grid = {**DEPTHS, "width": [16, 32]}
     pair = {"actor_depth": [4, 8], "critic_depth": [4, 8]}
@@ -144,21 +155,28 @@ def test_a_browser_shows_every_plot_and_the_keyboard_reaches_it(results, capsys,
     seen = look(chromium, folder / "report.html", tmp_path)
     for visit in seen.values():
         assert visit["wrong"] == [] and visit["fetched"] == []
-    desktop = seen["desktop"]
-    images = (folder / "report.html").read_text().count("<img")
-    assert desktop["static"] == 0 and desktop["plots"] >= images
-    assert desktop["first"] == "Skip to the answer"
-    reached = " ".join(desktop["reached"])
-    for name in ("Next point", "Previous point", "Zoom In", "Reset", "Settings", "Every run"):
+    desktop, keyboard = seen["desktop"], seen["keyboard"]
+    page = (folder / "report.html").read_text()
+    images, plots = page.count("<img"), page.count('class="plot"')
+    assert desktop["static"] == 0 and desktop["plots"] >= plots >= images
+    assert keyboard["first"] == "Skip to the answer"
+    reached = " ".join(keyboard["reached"])
+    for name in ("Next point", "Previous point", "Zoom In", "Settings", "Every run"):
         assert name in reached
-    assert len(set(desktop["points"])) == 2
+    assert keyboard["reached"].count("button:Next point") == images
+    assert sum(name.endswith(":Reset") for name in keyboard["reached"]) == plots
+    assert len(set(keyboard["points"])) == 2
     exact = r"depth \d+, batch size \d+.*: (IQM )?\d+\.\d+ ?.*(of \d seeds|run chain_8-)"
-    assert all(re.search(exact, said) for said in desktop["points"]), desktop["points"]
+    assert all(re.search(exact, said) for said in keyboard["points"]), keyboard["points"]
     assert seen["phone"]["widths"] == [375, 375]
     assert seen["phone"]["smallest_font"] >= 12
     assert seen["dark"]["paper"] == "rgb(22, 24, 28)"
     assert seen["silent"] == {**seen["silent"], "static": images, "drawn": True}
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+    # only what is in view or near it is drawn at first, the rest when it is scrolled to, in its place
+    assert desktop["opened"] == desktop["near"] and not all(desktop["opened"])
+    assert desktop["scrolled"] == [True] * images and desktop["moved"] == 0
+    assert desktop["printed"] == [images, 0]
 
 
 def test_a_damaged_run_is_told_and_the_others_are_reported(results, capsys):

@@ -7,8 +7,9 @@ from test_figures import assert_texts_apart, caption_of, drawn
 
 from crlscale.figures import style
 from crlscale.report.finding import Loaded
-from crlscale.report.interactive import legend, panels, recolouring
+from crlscale.report.interactive import panels, recolouring
 from crlscale.report.kinds import KINDS
+from crlscale.report.legend import legend
 from crlscale.score import load_scores
 from crlscale.store import write_goals
 

@@ -1,23 +1,32 @@
 "use strict";
-// Shows the plots of the page by Bokeh. Without it, or where it fails, the static figures stay.
-(async () => {
-  if (!document.getElementById("plots") || typeof DecompressionStream === "undefined") return;
+// Draws the plots of the page by Bokeh, a figure when it is scrolled near or the keyboard reaches it.
+// Its place has the size of its plots before they are drawn, so that nothing moves. Without this
+// script, where it fails and on paper, the static figures are shown.
+(() => {
+  const figures = [...document.querySelectorAll("figure[data-plots]")];
+  if (!figures.length || typeof DecompressionStream === "undefined") return;
 
   const inflate = (id) => {
     const packed = atob(document.getElementById(id).textContent);
-    const bytes = Uint8Array.from(packed, (letter) => letter.charCodeAt(0));
+    const bytes = new Uint8Array(packed.length);
+    for (let at = 0; at < packed.length; at += 1) bytes[at] = packed.charCodeAt(at);
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
   };
-  const [library, text] = await Promise.all([inflate("bokeh"), inflate("plots")]);
-  const script = document.createElement("script");
-  script.textContent = library;
-  document.head.append(script);
-  Bokeh.set_log_level("error");
-  const stored = JSON.parse(text);
+
+  const load = async () => {
+    const [library, text] = await Promise.all([inflate("bokeh"), inflate("plots")]);
+    const script = document.createElement("script");
+    script.textContent = library;
+    document.head.append(script);
+    Bokeh.set_log_level("error");
+    return JSON.parse(text);
+  };
+  let loaded = null;
+  const stored = () => (loaded ??= load());
   const dark = matchMedia("(prefers-color-scheme: dark)");
 
   const show = async (figure) => {
-    const { items, recolouring } = stored[figure.dataset.plots];
+    const { items, recolouring } = (await stored())[figure.dataset.plots];
     const places = [...figure.querySelectorAll(".plot")];
     const points = [];
     for (const [index, item] of items.entries()) {
@@ -53,17 +62,61 @@
     });
   };
 
-  const figures = [...document.querySelectorAll("[data-plots]")];
-  const showAll = async () => { for (const figure of figures) await show(figure); };
-  document.documentElement.classList.add("live");
-  try {
-    await showAll();
-  } catch (broken) {
-    document.documentElement.classList.remove("live");
-    throw broken;
+  // --- which figure is drawn when ---------------------------------------------------------
+  const wanted = new Set(); // not drawn yet, and near
+  const drawn = new Set();
+  let drawing = false;
+  const fromView = (figure) => {
+    const { top, bottom } = figure.getBoundingClientRect();
+    return Math.max(0, top - innerHeight, -bottom);
+  };
+
+  const draw = async () => {
+    if (drawing) return;
+    drawing = true;
+    delete document.documentElement.dataset.shown; // there while nothing is being drawn
+    while (wanted.size) {
+      const figure = [...wanted].reduce((a, b) => (fromView(b) < fromView(a) ? b : a));
+      wanted.delete(figure);
+      drawn.add(figure);
+      try {
+        await show(figure);
+        figure.dataset.drawn = "";
+      } catch (broken) {
+        figure.classList.remove("live");
+        reportError(broken);
+      }
+      await new Promise((after) => setTimeout(after)); // a click or a key may come in between
+    }
+    drawing = false;
+    document.documentElement.dataset.shown = String(document.querySelectorAll("[data-drawn]").length);
+  };
+
+  const want = (figure) => { if (!drawn.has(figure)) wanted.add(figure); };
+  // the library is there before the first figure is scrolled to, if the browser has time
+  addEventListener("load", () => globalThis.requestIdleCallback?.(stored));
+
+  const near = new IntersectionObserver((changes) => {
+    for (const { target, isIntersecting } of changes) if (isIntersecting) want(target); else wanted.delete(target);
+    draw();
+  }, { rootMargin: "50% 0px" });
+  for (const figure of figures) {
+    figure.classList.add("live");
+    near.observe(figure);
   }
-  document.documentElement.dataset.shown = String(figures.length);
-  dark.addEventListener("change", showAll);
+
+  // the keyboard goes through the tools of every plot: around the focus they are there
+  document.addEventListener("focusin", ({ target }) => {
+    const follows = (figure) => target.compareDocumentPosition(figure) & Node.DOCUMENT_POSITION_FOLLOWING;
+    const at = figures.findIndex(follows);
+    for (const figure of figures.slice(at < 0 ? -2 : Math.max(0, at - 2), at < 0 ? undefined : at + 1)) want(figure);
+    draw();
+  });
+
+  dark.addEventListener("change", () => {
+    for (const figure of drawn) wanted.add(figure);
+    draw();
+  });
 })();
 
 // A printed page has everything in it.

@@ -1,7 +1,7 @@
 """A report as one HTML file that needs nothing else: no network, no other file, no script to be read.
 
 Every figure is there as SVG, for print and for readers without scripts; where scripts run, the plots
-of `crlscale.report.interactive` take its place. The bytes depend on the report alone."""
+of `crlscale.report.interactive` take its place when they are scrolled to. The bytes depend on the report alone."""
 
 import base64
 import json
@@ -10,14 +10,14 @@ import zlib
 from html import escape
 from importlib import resources
 from pathlib import Path
-from urllib.parse import quote
 
 from matplotlib.figure import Figure
 
 from crlscale import __version__
-from crlscale.report import interactive
+from crlscale.report import interactive, static
 from crlscale.report.build import Chapter, Report
 from crlscale.report.finding import Finding, Picture, Table
+from crlscale.report.legend import legend_html
 from crlscale.report.record import Record
 
 GENERATOR = '<meta name="generator" content="crlscale'
@@ -27,7 +27,6 @@ POLICY = (
     " img-src data: blob:"
 )
 BOKEH = "server/static/js/bokeh.min.js"  # the core alone; widgets, tables and WebGL are not needed
-SWATCH = {"solid": "", "dashed": "6 3", "dashdot": "6 2 1.5 2", "dotted": "1.5 2"}
 
 
 class Page:
@@ -105,7 +104,6 @@ class Page:
         recolouring = interactive.recolouring(panels, interactive.panels(dark, name))
         self.plots[name] = {"items": [panel.item for panel in panels], "recolouring": recolouring}
         title, caption = _words(light, panels)
-        svg = picture.svg.decode()
         plots = [
             '<div class="panel">'
             + (f"<p>{escape(panel.title)}</p>" if len(panels) > 1 and panel.title else "")
@@ -114,15 +112,15 @@ class Page:
         ]
         return "\n".join(
             [
-                f'<figure><div class="static"><img alt="{escape(f"{title}. {caption}")}"'
-                f' src="{_data_address(svg)}"></div>',
-                f'<div class="interactive" data-plots="{name}"><h4>{escape(title)}</h4>',
-                _legend(light, recolouring),
+                f'<figure data-plots="{name}"><div class="static"><img alt="{escape(title or caption)}"'
+                f' src="{static.address(light)}"></div>',
+                f'<div class="interactive"><h4>{escape(title)}</h4>',
+                legend_html(light, recolouring),
                 f'<div class="panels{" one" if len(panels) == 1 else ""}">{"".join(plots)}</div>',
                 '<div class="controls"><button type="button" data-step="-1">Previous point</button>'
                 '<button type="button" data-step="1">Next point</button>'
-                '<output aria-live="polite"></output></div>',
-                f"<figcaption>{escape(caption)}</figcaption></div></figure>",
+                '<output aria-live="polite"></output></div></div>',
+                f"<figcaption>{escape(caption)}</figcaption></figure>",
             ]
         )
 
@@ -131,7 +129,7 @@ class Page:
 def _words(figure: Figure, panels: list[interactive.Panel]) -> tuple[str, str]:
     """Title and caption of a figure."""
     titled = figure.get_suptitle() or (panels[0].title if len(panels) == 1 else "")
-    own = [text for text in figure.texts if text is not figure._suptitle]
+    own = static.captions(figure)
     return titled, " ".join(" ".join(text.get_text().split()) for text in own)
 
 
@@ -204,53 +202,6 @@ def _w(column: str, text: str) -> str:
 
 def _is_number(text: str) -> bool:
     return bool(re.fullmatch(r"-|[-+]?[\d.]+(e[-+]?\d+)?[kMGTP]?(/\d+)?", text))
-
-
-def _legend(figure: Figure, recolouring: dict[str, str]) -> str:
-    title, keys = interactive.legend(figure)
-    if not keys:
-        return ""
-    items = "".join(f"<li>{_swatch(key, recolouring)}{escape(key.label)}</li>" for key in keys)
-    head = f"<li>{escape(title)}:</li>" if title else ""
-    return f'<ul class="legend">{head}{items}</ul>'
-
-
-def _swatch(key: interactive.Key, recolouring: dict[str, str]) -> str:
-    """A small drawing of the marks of a legend's entry, in the colours of both themes."""
-    dark = recolouring.get(key.colour, key.colour)
-    parts = []
-    if key.dash is not None:
-        parts.append(
-            f'<path d="M1 6h24" stroke="currentColor" stroke-width="2" stroke-dasharray="{SWATCH[key.dash]}"/>'
-        )
-    if key.marker == "band":
-        parts.append(f'<path d="M1 1h24v10h-24z" fill="currentColor" opacity="{key.alpha:g}"/>')
-    elif key.marker:
-        fill = "none" if key.hollow else "currentColor"
-        parts.append(f'<path d="{SHAPES[key.marker]}" fill="{fill}" stroke="currentColor"/>')
-    style = f"--c:{key.colour};--d:{dark}"
-    return f'<svg aria-hidden="true" width="26" height="12" style="{style}">{"".join(parts)}</svg>'
-
-
-SHAPES = {
-    "circle": "M9.5 6a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z",
-    "dot": "M12 6a1 1 0 1 0 2 0a1 1 0 1 0 -2 0z",
-    "square": "M10 3h6v6h-6z",
-    "triangle": "M13 2l4 7h-8z",
-    "inverted_triangle": "M13 10l4 -7h-8z",
-    "diamond": "M13 1.5l4 4.5l-4 4.5l-4 -4.5z",
-    "plus": "M12 2h2v3h3v2h-3v3h-2v-3h-3v-2h3z",
-    "x": "M10 3l6 6M16 3l-6 6",
-    "star": "M13 1l1.5 3.4l3.7 .4l-2.8 2.5l.8 3.7l-3.2 -1.9l-3.2 1.9l.8 -3.7l-2.8 -2.5l3.7 -.4z",
-}
-
-
-def _data_address(svg: str) -> str:
-    """An SVG as the address of an image, readable where it may be."""
-    svg = svg[svg.index("<svg") :].replace('"', "'")
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"\s+", " ", svg)
-    return "data:image/svg+xml," + quote(svg, safe=" ='():;/,.-_+*@!?$[]")
 
 
 def _pack(content: bytes) -> str:
