@@ -28,6 +28,8 @@ DIVERGED_RULES = {
     "drop": "diverged runs are left out",
 }
 
+DIVERGED_SENTENCES = {rule: f"{said[0].upper()}{said[1:]}." for rule, said in DIVERGED_RULES.items()}
+
 
 @dataclass(frozen=True)
 class RunScore:
@@ -152,6 +154,10 @@ class StudyScores:
         """(run id, status) of every run that diverged or has no score."""
         runs = [run for cell in self.cells for run in cell.runs]
         return tuple((r.run_id, r.status) for r in runs if r.score is None or r.status == "diverged")
+
+    @property
+    def diverged_runs(self) -> int:
+        return sum(cell.diverged for cell in self.cells)
 
     @property
     def note(self) -> str:

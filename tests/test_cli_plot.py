@@ -1,6 +1,7 @@
 """`crlscale plot` on stored studies."""
 
 import json
+import re
 
 import pytest
 from reading_cli import run, run_json
@@ -39,6 +40,36 @@ def test_critical_depth_as_json(results, capsys):
     assert [cell["depth"] for cell in row["cells"]] == DEPTHS["depth"]
     assert row["interval_of_cells"]["simulated_coverage"]["3"]["normal"] == 0.95
     assert [file.rsplit(".")[-1] for file in data["files"]] == ["png", "svg"]
+
+
+@pytest.mark.parametrize("rule", ["last", "zero", "drop"])
+def test_a_rule_for_diverged_runs_moves_the_score_and_stands_on_the_figure(results, capsys, rule):
+    said = {
+        "last": "Diverged runs count with their last finite scores.",
+        "zero": "Diverged runs count as no time at goal.",
+        "drop": "Diverged runs are left out.",
+    }
+    folder = write_study(results, DEPTHS, stepping, outcome={(32, 0): "diverged"})
+    others = [run["scores"] for run in run_json(capsys, "plot", "critical-depth")["rows"][0]["cells"]]
+    data = run_json(capsys, "plot", "critical-depth", "--diverged", rule)
+    first, *rest = data["rows"][0]["cells"][-1]["scores"]
+    assert (data["diverged"], rest) == (rule, others[-1][1:])
+    assert first == {"last": others[-1][0], "zero": 0.0, "drop": None}[rule]
+    drawn = (folder / "figures" / "critical-depth.svg").read_text()
+    assert said[rule] in " ".join(" ".join(re.findall(r"<!--(.*?)-->", drawn, re.DOTALL)).split())
+    code, out, _ = run(capsys, "plot", "critical-depth", "--diverged", rule)
+    assert code == 0 and f"\n1 diverged: {said[rule]}\n" in out
+    _, out, _ = run(capsys, "plot", "learning-curves", "--diverged", rule)
+    measured = "left out" if rule == "drop" else "drawn as far as they were measured"
+    assert f"1 diverged: Diverged runs are {measured}." in out
+
+
+def test_no_rule_is_told_where_no_run_diverged(results, capsys):
+    folder = write_study(results, DEPTHS, stepping)
+    _, out, _ = run(capsys, "plot", "critical-depth", "--diverged", "drop")
+    assert "iverged" not in out + (folder / "figures" / "critical-depth.svg").read_text()
+    code, _, err = run(capsys, "plot", "critical-depth", "--diverged", "hide")
+    assert code == 2 and "try: --diverged last" in err
 
 
 def test_the_same_command_gives_the_same_bytes(results, capsys):

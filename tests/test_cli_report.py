@@ -121,6 +121,21 @@ def test_several_studies_are_compared(results, capsys):
         assert (results / "both" / name).exists()
 
 
+def test_the_rule_for_diverged_runs_is_told_and_typed_again(results, capsys):
+    folder = write_study(results, DEPTHS, stepping, outcome={(32, 0): "diverged"})
+    data = run_json(capsys, "report", "--diverged", "drop")
+    assert data["diverged"] == "drop"
+    page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
+    for said in (text_of(page), text):
+        assert "Diverged runs are left out." in said and "2/3" in said
+        assert f"crlscale report {folder.name} --diverged drop" in said
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", page)
+    assert captions and all("Diverged runs are left out." in caption for caption in captions)
+    run_json(capsys, "report")
+    text = (folder / "report.md").read_text()
+    assert "--diverged" not in text and "Diverged runs count with their last finite scores." in text
+
+
 def test_a_file_of_somebody_else_stays(results, capsys):
     folder = write_study(results, DEPTHS, flat)
     (folder / "report.md").write_text("my notes\n")

@@ -41,10 +41,13 @@ def width_vs_depth(
     from crlscale.figures.width_vs_depth import draw_width_vs_depth
     from crlscale.report.findings import width_vs_depth_record, width_vs_depth_tables
     from crlscale.report.scaling import front_table
+    from crlscale.score import DIVERGED_SENTENCES
 
     depth_folder, width_folder = _pick(results, studies or [])
-    found = compare_families(*(read_scores(f, physics, diverged) for f in (depth_folder, width_folder)))
-    figure = draw_width_vs_depth(found)
+    scores = [read_scores(folder, physics, diverged) for folder in (depth_folder, width_folder)]
+    found = compare_families(*scores)
+    some = any(one.diverged_runs for one in scores)
+    figure = draw_width_vs_depth(found, note=DIVERGED_SENTENCES[diverged] if some else "")
     files = save(figure, out or depth_folder / "figures", "width-vs-depth")
     if json:
         emit_json({**width_vs_depth_record(found), "files": files})

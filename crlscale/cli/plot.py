@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table, say
-from crlscale.cli.scores import Physics, newest_with, read_scores
+from crlscale.cli.scores import Diverged, Physics, newest_with, read_scores
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -92,6 +92,7 @@ def _verb(kind: str, words: str, axes: tuple[str, ...], following: str) -> None:
         format: Formats = [Format.png, Format.svg],  # noqa: B006 (typer copies it)
         theme: Themes = Theme.light,
         physics: Physics = 1,
+        diverged: Diverged = "last",
         json: Json = False,
     ) -> None:
         from crlscale.report.finding import Loaded
@@ -99,10 +100,12 @@ def _verb(kind: str, words: str, axes: tuple[str, ...], following: str) -> None:
         from crlscale.study import find_study
 
         folder = find_study(results, study) if study else newest_with(results, axes)
-        found = KINDS[kind].find(Loaded(folder, read_scores(folder, physics)))
+        loaded = Loaded(folder, read_scores(folder, physics, diverged))
+        found = KINDS[kind].find(loaded)
         files = draw(found, out or folder / "figures", tuple(dict.fromkeys(format)), theme)
         if json:
-            emit_json({"study": folder.name, "rows": list(found.records), "files": files})
+            rows = list(found.records)
+            emit_json({"study": folder.name, "rows": rows, "diverged": diverged, "files": files})
             return
         for index, table in enumerate(found.tables):
             print_table(*table)
@@ -110,6 +113,8 @@ def _verb(kind: str, words: str, axes: tuple[str, ...], following: str) -> None:
                 print(textwrap.fill(found.sentences[index], 80))
         if len(found.sentences) != len(found.tables):
             print(textwrap.fill(" ".join(found.sentences), 80))
+        if count := loaded.scores.diverged_runs:
+            print(f"{count} diverged: {KINDS[kind].says[diverged]}")
         _say_files(files, following.format(study=folder.name), results)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, say
-from crlscale.cli.scores import Physics, read_scores
+from crlscale.cli.scores import Diverged, Physics, read_scores
 from crlscale.errors import CrlscaleError
 
 
@@ -21,6 +21,7 @@ def report(
         Path | None, typer.Option("--out", help="Folder for the files; the first study's if left out.")
     ] = None,
     physics: Physics = 1,
+    diverged: Diverged = "last",
     json: Json = False,
 ) -> None:
     """Write report.html, which needs nothing but a browser, and report.md with its figures.
@@ -38,11 +39,11 @@ def report(
     targets = [(folder / "report.html", GENERATOR), (folder / "report.md", MARK)]
     for path, mark in targets:
         _refuse_foreign(path, mark)
-    found = build_report([Loaded(one, read_scores(one, physics)) for one in folders])
+    found = build_report([Loaded(one, read_scores(one, physics, diverged)) for one in folders])
     files = _write(found, folder, [Page(found).html(), markdown(found)])
     if json:
         names = [one.name for one in folders]
-        emit_json({"studies": names, "answer": found.answer, "files": files})
+        emit_json({"studies": names, "answer": found.answer, "diverged": diverged, "files": files})
         return
     print(textwrap.fill(found.answer, 80))
     for file in files[:2]:

@@ -119,7 +119,7 @@ def _draw_critical_depth(folder: Path, scores) -> tuple[tuple[str, ...], list[Pa
     """What a study with a depth axis found, and the files of its figures."""
     from crlscale.cli.plot import draw
     from crlscale.report.finding import Loaded
-    from crlscale.report.kinds import find_critical_depth
+    from crlscale.report.kinds import KINDS
 
-    found = find_critical_depth(Loaded(folder, scores))
+    found = KINDS["critical-depth"].find(Loaded(folder, scores))
     return found.sentences, draw(found, folder / "figures")

@@ -114,6 +114,7 @@ CAPTION_LINE = 0.145  # height of a caption line [inches]
 CAPTION_CHARACTERS = 17.5  # that fit an inch
 
 _theme: ContextVar[str] = ContextVar("theme", default="light")
+_note: ContextVar[str] = ContextVar("note", default="")
 
 
 def palette() -> Palette:
@@ -123,16 +124,17 @@ def palette() -> Palette:
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     """Decorates a function that draws a whole figure: every artist it makes is in house style, in
-    the theme that the keyword `theme` names."""
+    the theme that the keyword `theme` names; its caption ends with the sentence `note`."""
 
     @functools.wraps(draw)
-    def draw_styled(*arguments, theme: str = "light", **keywords):
-        token = _theme.set(theme)
+    def draw_styled(*arguments, theme: str = "light", note: str = "", **keywords):
+        tokens = _theme.set(theme), _note.set(note)
         try:
             with matplotlib.rc_context(_settings()):
                 return draw(*arguments, **keywords)
         finally:
-            _theme.reset(token)
+            _theme.reset(tokens[0])
+            _note.reset(tokens[1])
 
     return draw_styled
 
@@ -164,6 +166,7 @@ def new_figure(width: float, height: float, panels: int = 1) -> tuple[Figure, li
 def caption(figure: Figure, text: str) -> None:
     """Write `text` under the axes, wrapped, and make room for it."""
     width, height = figure.get_size_inches()
+    text = f"{text} {_note.get()}".rstrip()
     lines = textwrap.wrap(text, int((width - 0.2) * CAPTION_CHARACTERS))
     figure.text(
         0.1 / width,

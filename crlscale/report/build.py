@@ -6,7 +6,7 @@ from crlscale.analysis.ends import axis_ends
 from crlscale.errors import CrlscaleError
 from crlscale.report import measures
 from crlscale.report.finding import Finding, Loaded
-from crlscale.report.kinds import KINDS, find_width_vs_depth
+from crlscale.report.kinds import KINDS
 from crlscale.report.record import Record, record_of
 from crlscale.report.table import study_table
 
@@ -96,7 +96,7 @@ def _joint(studies: list[Loaded]) -> list[Finding]:
     for depth in depths:
         for width in widths:
             try:
-                found.append(find_width_vs_depth(depth, width))
+                found.append(KINDS["depth-vs-width"].find(depth, width))
             except CrlscaleError as refused:  # the studies differ in more than depth and width
                 found.append(_refused(depth, width, refused))
     return found

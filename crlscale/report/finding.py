@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,14 +17,16 @@ Table = tuple[str, list[str], list[list[str]]]
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure that can be drawn in any theme. `stem` names its files."""
+    """A figure that can be drawn in any theme. `stem` names its files, its caption ends with the
+    sentence `note`."""
 
     stem: str
     draw: Callable[..., Figure]
     result: object
+    note: str = ""
 
     def figure(self, theme: str = "light") -> Figure:
-        return self.draw(self.result, theme=theme)
+        return self.draw(self.result, theme=theme, note=self.note)
 
     @cached_property
     def svg(self) -> bytes:
@@ -46,6 +48,10 @@ class Finding:
     tables: tuple[Table, ...]
     records: tuple[dict, ...]
     pictures: tuple[Picture, ...]
+
+    def noting(self, sentence: str) -> "Finding":
+        """The same with `sentence` at the end of every caption."""
+        return replace(self, pictures=tuple(replace(one, note=sentence) for one in self.pictures))
 
 
 @dataclass(frozen=True)

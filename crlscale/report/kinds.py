@@ -1,7 +1,7 @@
 """Every kind of finding: which studies have it, and how it is made from what they stored."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -33,14 +33,30 @@ from crlscale.report import findings, measures, scaling
 from crlscale.report.comparisons import paper_tables
 from crlscale.report.finding import Finding, Loaded, Picture
 from crlscale.report.records import record
+from crlscale.score import DIVERGED_SENTENCES
+
+MEASURED = {
+    "last": "Diverged runs are drawn as far as they were measured.",
+    "zero": "Diverged runs are drawn as far as they were measured.",
+    "drop": "Diverged runs are left out.",
+}
 
 
 @dataclass(frozen=True)
 class Kind:
-    """`applies` is asked before `find`, which may still refuse a study with a CrlscaleError."""
+    """`applies` is asked before `make`, which may still refuse a study with a CrlscaleError. `says`
+    maps each rule for diverged runs to what it means for the figures."""
 
     applies: Callable[[Loaded], bool]
-    find: Callable[[Loaded], Finding]
+    make: Callable[[Loaded], Finding]
+    says: dict[str, str] = field(default_factory=lambda: DIVERGED_SENTENCES)
+
+    def find(self, loaded: Loaded, *more: Loaded) -> Finding:
+        """The finding; where runs diverged, its captions say what became of them. `more`: other
+        studies that it is about."""
+        found = self.make(loaded, *more)
+        diverged = any(one.scores.diverged_runs for one in (loaded, *more))
+        return found.noting(self.says[loaded.scores.diverged]) if diverged else found
 
 
 def find_critical_depth(loaded: Loaded) -> Finding:
@@ -221,8 +237,10 @@ KINDS: dict[str, Kind] = {
     "limits": Kind(_has_limits, find_limits),
     "surface": Kind(_has_surface, find_surface),
     "paper": Kind(_has_published, find_paper),
-    "learning-curves": Kind(lambda loaded: True, find_learning_curves),
+    "learning-curves": Kind(lambda loaded: True, find_learning_curves, MEASURED),
     "profiles": Kind(lambda loaded: True, find_profiles),
-    "goal-cells": Kind(_has_mazes, find_goal_maps),
-    "cost": Kind(lambda loaded: True, find_costs),
+    "goal-cells": Kind(_has_mazes, find_goal_maps, MEASURED),
+    "cost": Kind(
+        lambda loaded: True, find_costs, dict.fromkeys(MEASURED, "Diverged runs are left out.")
+    ),
 }

@@ -10,6 +10,7 @@ from crlscale.errors import CrlscaleError
 from crlscale.plan import plan_study
 from crlscale.presets import preset_settings
 from crlscale.report.finding import Loaded, Table
+from crlscale.score import DIVERGED_SENTENCES
 from crlscale.settings import make_config
 from crlscale.study import Execution, Study
 
@@ -38,7 +39,7 @@ def record_of(loaded: Loaded) -> Record:
         settings=_settings(study),
         runs=_runs(loaded),
         failures=_failures(loaded),
-        commands=commands(study),
+        commands=commands(study, loaded.scores.diverged),
     )
 
 
@@ -55,10 +56,12 @@ def _facts(loaded: Loaded) -> list[tuple[str, str]]:
     hours = float((last["train_seconds"] / last["program_runs"].fillna(1)).sum()) / 3600
     begun = loaded.runs["ended"].notna() & loaded.runs["started"].notna()
     wall = (loaded.runs["ended"] - loaded.runs["started"])[begun].sum() / 3600
+    diverged = loaded.scores.diverged_runs
     facts = [
         ("study", study.name),
         ("planned", study.created),
         ("runs", ", ".join(f"{count} {status}" for status, count in statuses.items())),
+        ("diverged", DIVERGED_SENTENCES[loaded.scores.diverged] if diverged else ""),
         ("seeds", f"{study.seeds} a cell, {len(study.cells)} cells"),
         ("code", _one([footer.get("code_version") for footer in footers])),
         ("device", _one([footer.get("device") for footer in footers])),
@@ -129,8 +132,9 @@ def _failures(loaded: Loaded) -> list[str]:
 
 
 # --- how to do it again --------------------------------------------------------------------
-def commands(study: Study) -> list[tuple[str, str]]:
-    """What to type to run the study again from nothing, and to go on with it as it is."""
+def commands(study: Study, diverged: str) -> list[tuple[str, str]]:
+    """What to type to run the study again from nothing, and to go on with it as it is. `diverged`:
+    the rule of the report for diverged runs."""
     again = sweep_command(study)
     first = [("the whole study, from nothing", again)] if again else []
     if not again:
@@ -138,6 +142,7 @@ def commands(study: Study) -> list[tuple[str, str]]:
             ("this version of crlscale plans other runs; those that were planned", "see study.json")
         ]
     report = f"crlscale report {shlex.quote(study.name)}"
+    report += "" if diverged == "last" else f" --diverged {diverged}"
     return [*first, ("this report, from the stored runs", report)]
 
 
