@@ -106,7 +106,9 @@ def restore(folder: Path, position: Position, state, tally) -> tuple[TrainState,
         loaded = ocp.load(path, shapes)
     except Exception as refused:  # orbax and tensorstore raise many kinds
         raise _cannot_load(path.parent, type(refused).__name__) from refused
-    return loaded["state"], loaded["tally"]
+    found = loaded["state"]
+    whole = TrainState(**found) if _without_chunk(state) else found
+    return whole, loaded["tally"]
 
 
 def drop(folder: Path) -> None:
@@ -123,7 +125,17 @@ def tree_bytes(tree) -> int:
 
 
 def _tree(position: Position, state, tally) -> dict:
-    return {"state": state if position.replay else state._replace(replay=None), "tally": tally}
+    """What lies on the disk; a field that came later is there only where it holds something, so that
+    older checkpoints can be gone on from."""
+    kept = state if position.replay else state._replace(replay=None)
+    if _without_chunk(kept):
+        kept = kept._asdict()
+        del kept["chunk"]
+    return {"state": kept, "tally": tally}
+
+
+def _without_chunk(state) -> bool:
+    return isinstance(state, TrainState) and state.chunk is None
 
 
 def _complete(folder: Path) -> list[int]:

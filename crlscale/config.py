@@ -79,6 +79,9 @@ class RunConfig(BaseModel):
     polyak: float = later("sac, td3: share of the way that targets move an update", 0.005, gt=0, le=1)
     exploration_noise: float = later("td3: standard deviation of the noise on actions", 0.1, ge=0)
     commanded_horizon: int | None = later("gcsl: steps that it asks for; null = all left", None, gt=0)
+    chunk_length: int | None = later(
+        "actions decided at once and carried out open loop; null = the method's", None, gt=0
+    )
     collector_depth: int | None = later("depth of a second agent, which acts; null = none", None, gt=0)
 
     depth: int = positive("Dense layers inside the residual trunk of each network", 4)
@@ -148,6 +151,7 @@ class RunConfig(BaseModel):
         self._fill("backend", plain.engine.backend if plain.engine else None)
         self._fill("discount", plain.discount)
         self._fill("episode_length", plain.episode_length)
+        self._fill("chunk_length", self.method.chunk_length)
         self._fill("goal_set", self.task.goal_sets[0])
         return self
 
@@ -170,19 +174,20 @@ class RunConfig(BaseModel):
                 value=self.goal_set,
                 remedy=f"--set goal_set={legal[0]}",
             )
-        if self.prefill_steps > self.replay_capacity:
-            raise CrlscaleError(
-                f"prefill_steps {self.prefill_steps} do not fit replay_capacity {self.replay_capacity}",
-                value=self.prefill_steps,
-                remedy=f"--set prefill_steps={self.replay_capacity}",
-            )
-        if self.unroll_length > self.replay_capacity:
-            raise CrlscaleError(
-                f"unroll_length {self.unroll_length} is over replay_capacity {self.replay_capacity}",
-                value=self.unroll_length,
-                remedy=f"--set unroll_length={self.replay_capacity}",
-            )
+        self._at_most("prefill_steps", "replay_capacity")
+        self._at_most("unroll_length", "replay_capacity")
+        if self.chunk_length is not None:
+            self._at_most("chunk_length", "episode_length")
         return self
+
+    def _at_most(self, field: str, limit: str) -> None:
+        value, largest = getattr(self, field), getattr(self, limit)
+        if value > largest:
+            raise CrlscaleError(
+                f"{field} {value} is over {limit} {largest}",
+                value=value,
+                remedy=f"--set {field}={largest}",
+            )
 
     # --- what follows -------------------------------------------------------------------
     @cached_property
@@ -210,6 +215,11 @@ class RunConfig(BaseModel):
     @property
     def critic_layers(self) -> int:
         return self.critic_depth or self.depth
+
+    @property
+    def chunk_steps(self) -> int:
+        """Steps that one decision of the actor lasts."""
+        return self.chunk_length or 1
 
     @property
     def phase_env_steps(self) -> int:
@@ -274,6 +284,7 @@ class RunConfig(BaseModel):
         later = {
             **{key: field.default for key, field in RunConfig.model_fields.items() if _is_later(field)},
             "backend": plain.engine.backend if plain.engine else None,
+            "chunk_length": self.method.chunk_length,
             "reset": "episode",
             "goal_in_state": False,
             "time_step": "task",

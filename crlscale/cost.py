@@ -19,6 +19,7 @@ from crlscale.counts import (
     acting_parameters,
     actor_parameters,
     critic_parameters,
+    decisions,
     layers_passed,
     replay_bytes,
     target_parameters,
@@ -117,8 +118,9 @@ def work_seconds(config: RunConfig, rate: float | None = None) -> float:
     """Predicted seconds of training and evaluating one run alone on one core. `rate`: matmul rate
     [FLOP/s], None for that of this machine."""
     steps = config.total_env_steps + evaluation_env_steps(config)
-    acting = acting_parameters(config) * 2 / (rate or _rate(config.num_envs, config.width))
-    elements = config.actor_layers * config.width * 3 * ELEMENT_SECONDS
+    share = decisions(config) / config.total_env_steps
+    acting = share * acting_parameters(config) * 2 / (rate or _rate(config.num_envs, config.width))
+    elements = share * config.actor_layers * config.width * 3 * ELEMENT_SECONDS
     updates = config.total_updates * update_seconds(config, rate)
     return updates + steps * (config.task.step_seconds + acting + elements)
 

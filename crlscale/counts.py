@@ -4,6 +4,8 @@ The networks are those that crlscale.methods lists; tests compare the counts wit
 S state, A action, G goal, R representation, W width, D depth, B batch.
 """
 
+import math
+
 from crlscale.config import RunConfig
 from crlscale.methods import Network
 
@@ -63,7 +65,14 @@ def update_flops(config: RunConfig) -> float:
 def train_flops(config: RunConfig) -> float:
     """Dense FLOPs of all updates and of acting in the envs; evaluation is not counted."""
     acting = _forward(_collector(config) or config, config.method.actor)
-    return config.total_updates * update_flops(config) + config.total_env_steps * acting
+    return config.total_updates * update_flops(config) + decisions(config) * acting
+
+
+def decisions(config: RunConfig) -> int:
+    """How often actors decide in the envs, if no episode fails: once a chunk, and at every start."""
+    episodes, rest = divmod(config.total_env_steps // config.num_envs, config.episode_length)
+    chunks = [math.ceil(steps / config.chunk_steps) for steps in (config.episode_length, rest)]
+    return config.num_envs * (episodes * chunks[0] + chunks[1])
 
 
 def replay_bytes(config: RunConfig) -> int:
@@ -98,7 +107,7 @@ def _sizes(config: RunConfig, names: tuple[str, ...]) -> int:
     task = config.task
     sizes = {
         "state": task.state_size,
-        "action": task.action_size,
+        "action": task.action_size * config.chunk_steps,
         "goal": task.goal_size,
         "embedding": config.representation_size,
         "value": 1,

@@ -1,6 +1,6 @@
 """Evaluation: deterministic policy, every goal cell equally often, until the first termination.
 
-M episodes, T steps, G goal.
+M episodes, T steps, H steps of a chunk, G goal.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from crlscale import chunks
 from crlscale.envs.goal_env import GoalEnv
 
 
@@ -28,9 +29,11 @@ def rollout(
     rng: jax.Array,
     episodes: int,
     steps: int,
+    chunk_length: int = 1,
 ) -> Outcome:
     """One episode of T = `steps` for each of M = `episodes`. Consumes `rng`. `policy` maps
-    observations [M, S+G] and the age of the episodes, int32 [M], to actions [M, A].
+    observations [M, S+G] and the age of the episodes, int32 [M], to actions [M, A], or to the next
+    H = `chunk_length` of them [M, H A], which are carried out open loop.
 
     Episode i starts as case i % cases of the task, so M should be a multiple of their number; without
     cases as in training. A failing step is not counted as at the goal."""
@@ -39,19 +42,22 @@ def rollout(
     zeros = jnp.zeros(episodes, jnp.int32)
 
     def step(carry, index):
-        state, alive, outcome = carry
-        state = jax.vmap(env.step)(state, policy(state.obs, jnp.full(episodes, index)))
+        state, alive, outcome, chunk = carry
+        age = jnp.full(episodes, index)
+        action, chunk = chunks.carry_out(chunk, age, lambda: policy(state.obs, age))
+        state = jax.vmap(env.step)(state, action)
         survival = outcome.survival + alive.astype(jnp.int32)
         alive = alive & (state.done == 0)
         inside = alive & jax.vmap(env.at_goal)(state)
         time_at_goal = outcome.time_at_goal + inside.astype(jnp.int32)
         first = jnp.where((outcome.first_hit == 0) & inside, index + 1, outcome.first_hit)
         state = jax.tree.map(lambda x: x.astype(x.dtype), state)
-        return (state, alive, Outcome(time_at_goal, first, survival)), None
+        return (state, alive, Outcome(time_at_goal, first, survival), chunk), None
 
     start = jax.tree.map(lambda x: x.astype(x.dtype), start)
-    carry = (start, jnp.ones(episodes, bool), Outcome(zeros, zeros, zeros))
-    (_, _, outcome), _ = jax.lax.scan(step, carry, jnp.arange(steps, dtype=jnp.int32))
+    chunk = chunks.begin(episodes, chunk_length, env.spec.action_size)
+    carry = (start, jnp.ones(episodes, bool), Outcome(zeros, zeros, zeros), chunk)
+    (_, _, outcome, _), _ = jax.lax.scan(step, carry, jnp.arange(steps, dtype=jnp.int32))
     return outcome
 
 

@@ -18,8 +18,9 @@ class Network:
     """One residual network: a trunk of `depth` x D layers with linear heads.
 
     `inputs` and `heads` name sizes: state, action, goal, embedding (R), value (1), horizon (1).
-    `layers`: so many whatever D is. `passes` are the forward-equivalents of one update, for each of `copies` networks and its target
-    together: a forward is 1, its backward 2, or 1 where only the input's gradient is taken.
+    An action is that of a whole chunk. `layers`: so many whatever D is. `passes` are the
+    forward-equivalents of one update, for each of `copies` networks and its target together: a
+    forward is 1, its backward 2, or 1 where only the input's gradient is taken.
     `target`: whether each copy has a slowly moving twin."""
 
     inputs: tuple[str, ...]
@@ -37,7 +38,8 @@ class Method:
 
     `actor` is the network that acts, `critic` all others. `reads` are the config fields that not every
     method has; setting one of them for a method that does not read it is an error. `commanded`: the
-    replay keeps the commanded goal of each step. `pairs`: a loss over B x B pairs of embeddings."""
+    replay keeps the commanded goal of each step. `pairs`: a loss over B x B pairs of embeddings.
+    `chunk_length`: actions decided at once where the config does not say (None: it has no chunks)."""
 
     module: str
     words: str
@@ -46,6 +48,7 @@ class Method:
     reads: tuple[str, ...] = ()
     commanded: bool = False
     pairs: bool = False
+    chunk_length: int | None = None
 
 
 _POLICY, _GAUSSIAN = ("state", "goal"), ("action", "action")
@@ -73,22 +76,31 @@ def _td3(words: str, *reads: str) -> Method:
 
 _ENCODERS = (Network(("state", "action"), ("embedding",), 5), Network(("goal",), ("embedding",), 3))
 
-METHODS: dict[str, Method] = {
-    "crl": Method(
+
+def _crl(words: str, chunk_length: int) -> Method:
+    reads = ("energy", "contrastive_loss", "chunk_length")
+    return Method(
         "crlscale.agents.crl",
-        "contrastive RL: a classifier of futures as critic, an entropy-regularised actor",
+        words,
         _gaussian(3),
         _ENCODERS,
-        ("energy", "contrastive_loss"),
+        reads,
         pairs=True,
-    ),
+        chunk_length=chunk_length,
+    )
+
+
+METHODS: dict[str, Method] = {
+    "crl": _crl("contrastive RL: a classifier of futures as critic, an entropy-regularised actor", 1),
+    "ac_crl": _crl("the same with chunks: three actions decided at once", 3),
     "safe_crl": Method(
         "crlscale.agents.safe_crl",
-        "the same for tasks that fail: rows weighed by survival mass, a bonus for survival",
+        "contrastive RL for tasks that fail: rows weighed by survival mass, a bonus for survival",
         _gaussian(3),
         (*_ENCODERS, Network(("state", "action"), ("value",), 5, layers=SURVIVAL_LAYERS)),
-        ("energy", "survival_weights", "survival_bonus"),
+        ("energy", "survival_weights", "survival_bonus", "chunk_length"),
         pairs=True,
+        chunk_length=1,
     ),
     "sac": _sac("soft actor-critic on the sparse reward"),
     "sac_her": _sac("the same with hindsight relabelling", "hindsight_share"),

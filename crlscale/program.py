@@ -25,6 +25,7 @@ class Program:
     contrastive_loss: str
     exploration_noise: float
     commanded_horizon: int | None
+    chunk_length: int
     collector_depth: int | None
     actor_depth: int
     critic_depth: int
@@ -68,6 +69,7 @@ def split(config: RunConfig) -> tuple[Program, Hyper]:
         contrastive_loss=config.contrastive_loss,
         exploration_noise=config.exploration_noise,
         commanded_horizon=config.commanded_horizon,
+        chunk_length=config.chunk_steps,
         collector_depth=config.collector_depth,
         actor_depth=config.actor_layers,
         critic_depth=config.critic_layers,
@@ -89,7 +91,9 @@ def split(config: RunConfig) -> tuple[Program, Hyper]:
         critic_learning_rate=jnp.float32(config.critic_learning_rate),
         alpha_learning_rate=jnp.float32(config.alpha_learning_rate),
         logsumexp_penalty=jnp.float32(config.logsumexp_penalty),
-        target_entropy=jnp.float32(config.target_entropy * config.task.action_size),
+        target_entropy=jnp.float32(
+            config.target_entropy * config.task.action_size * config.chunk_steps
+        ),
         hindsight_share=jnp.float32(config.hindsight_share if relabels else 0.0),
         polyak=jnp.float32(config.polyak),
         survival_weights=jnp.float32(config.survival_weights),

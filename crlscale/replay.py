@@ -1,12 +1,13 @@
 """Replay: a ring of steps written in place, and hindsight sampling in O(1) per sample.
 
-C rows, N envs, U rows of one insert, B samples. A row is a Step of all envs; row `time` lies in
-slot `time % C`. A goal k >= 1 steps ahead of step t is what step t + k - 1 reached, so a step
+C rows, N envs, U rows of one insert, B samples, H steps of a chunk. A row is a Step of all envs; row
+`time` lies in slot `time % C`. A goal k >= 1 steps ahead of step t is what step t + k - 1 reached, so a step
 never is its own goal and the terminal state can be one.
 Source of the distribution: arXiv 2503.14858; the closed form is its inverse CDF.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 
 from crlscale.envs.episode import FAILURE, RUNNING, Step
 
+TRIES = 64  # of each sample to find an anchor whose chunk is whole
 CUT = 3  # the hindsight window ended before the trajectory did; follows FAILURE and TIME_LIMIT
 
 
@@ -26,8 +28,8 @@ class Replay(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """B triples: `state` [B, S], `action` [B, A], hindsight `goal` [B, G], `steps` int32 [B] how
-    far ahead the goal lies, `left` int32 [B] how many recorded steps it was drawn from, and
+    """B triples: `state` [B, S], `action` [B, A] or of a chunk [B, H A], hindsight `goal` [B, G], `steps`
+    int32 [B] how far ahead the goal lies, `left` int32 [B] how many recorded steps it was drawn from, and
     `ending` int8 [B] what ends those: RUNNING (the newest step), FAILURE, TIME_LIMIT or CUT."""
 
     state: jax.Array
@@ -97,14 +99,20 @@ def sample(
     capacity: int,
     discount: jax.Array | None,
     window: jax.Array,
+    chunk_length: int = 1,
 ) -> Batch:
     """B anchors, uniform over the newest `capacity` rows of all envs, each with a hindsight goal;
-    without `discount` all goals of the same trajectory are equally likely.
+    without `discount` all goals of the same trajectory are equally likely. With a `chunk_length` of
+    H > 1 anchors are uniform over the rows whose chunk is whole (`whole_chunks`).
 
     `time` is the number of rows written so far (at least 1), `window` the farthest goal allowed.
     Consumes `rng`."""
     row_key, env_key, goal_key = jax.random.split(rng, 3)
-    at = _anchors(replay, row_key, env_key, batch_size, time, capacity)
+    draw = partial(_draw, replay, batch_size=batch_size, time=time, capacity=capacity)
+    if chunk_length == 1:
+        at = _anchors(replay, *draw(row_key, env_key))
+    else:
+        at = _anchors(replay, *_draw_whole(replay, draw, row_key, env_key, chunk_length))
     left = jnp.minimum(at.end - at.row, window)
     u = jax.random.uniform(goal_key, (batch_size,))
     steps = uniform_steps(u, left) if discount is None else hindsight_steps(u, left, discount)
@@ -112,7 +120,7 @@ def sample(
     last_ending = replay.rows.ending[(at.end - 1) % ring, at.env]
     return Batch(
         state=at.step.state,
-        action=at.step.action,
+        action=at.step.action if chunk_length == 1 else _chunks(replay, at, chunk_length),
         goal=replay.rows.reached[(at.row + steps - 1) % ring, at.env],
         steps=steps,
         left=left,
@@ -139,7 +147,7 @@ def sample_transitions(
     row. No row holds it for the newest step and for one that the time limit ended: these weigh 0.
     Source of the relabelling: arXiv 1707.01495, strategy "future". Consumes `rng`."""
     row_key, env_key, goal_key, share_key = jax.random.split(rng, 4)
-    at = _anchors(replay, row_key, env_key, batch_size, time, capacity)
+    at = _anchors(replay, *_draw(replay, row_key, env_key, batch_size, time, capacity))
     ring = replay.rows.episode.shape[0]
     left = jnp.minimum(at.end - at.row, window)
     steps = uniform_steps(jax.random.uniform(goal_key, (batch_size,)), left)
@@ -169,10 +177,57 @@ class _Anchors(NamedTuple):
     end: jax.Array
 
 
-def _anchors(replay, row_key, env_key, batch_size, time, capacity) -> _Anchors:
-    ring, envs = replay.rows.episode.shape
+def _draw(replay, row_key, env_key, batch_size, time, capacity):
+    """Times and envs [B], uniform over the newest `capacity` rows."""
     filled = jnp.minimum(time, capacity)
     row = time - filled + jax.random.randint(row_key, (batch_size,), 0, filled)
-    env = jax.random.randint(env_key, (batch_size,), 0, envs)
+    return row, jax.random.randint(env_key, (batch_size,), 0, replay.rows.episode.shape[1])
+
+
+def _anchors(replay, row, env) -> _Anchors:
+    ring = replay.rows.episode.shape[0]
     step = jax.tree.map(lambda x: x[row % ring, env], replay.rows)
     return _Anchors(row, env, step, replay.ends[env, step.episode % ring])
+
+
+# --- chunks ------------------------------------------------------------------------------
+def whole_chunks(replay: Replay, row: jax.Array, env: jax.Array, length: int) -> jax.Array:
+    """Whether the chunks of H = `length` actions from times `row` [B] of `env` [B] on are whole, bool [B].
+
+    All H steps are recorded and of one episode; or a failure ended it earlier, so that the chunk was
+    carried out as far as it ever could be. A chunk that a time limit or the newest row cuts is not."""
+    ring = replay.rows.episode.shape[0]
+    end = replay.ends[env, replay.rows.episode[row % ring, env] % ring]
+    failed = replay.rows.ending[(end - 1) % ring, env] == FAILURE
+    return (end - row >= length) | failed
+
+
+def _draw_whole(replay, draw, row_key, env_key, length):
+    """Like `_draw`, uniform over the anchors with whole chunks: what is none is drawn again, TRIES
+    times at most. Then it is taken as it is (there may be no whole chunk at all)."""
+
+    def attempt(index):
+        row, env = draw(jax.random.fold_in(row_key, index), jax.random.fold_in(env_key, index))
+        return row, env, whole_chunks(replay, row, env, length)
+
+    def again(carry):
+        index, *held = carry
+        whole = held[2]
+        fresh = attempt(index)
+        return index + 1, *[jnp.where(whole, a, b) for a, b in zip(held, fresh, strict=True)]
+
+    def unfinished(carry):
+        return (carry[0] < TRIES) & ~jnp.all(carry[3])
+
+    _, row, env, _ = jax.lax.while_loop(unfinished, again, (jnp.int32(1), *attempt(jnp.int32(0))))
+    return row, env
+
+
+def _chunks(replay, at: _Anchors, length) -> jax.Array:
+    """The actions from the anchors on, [B, H A], first step first; one after the end of the episode is
+    the last one again."""
+    ring = replay.rows.episode.shape[0]
+    ahead = jnp.arange(length, dtype=jnp.int32)[None]
+    row = at.row[:, None] + jnp.minimum(ahead, (at.end - at.row - 1)[:, None])
+    actions = replay.rows.action[row % ring, at.env[:, None]]
+    return actions.reshape(len(actions), -1)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from crlscale import chunks
 from crlscale import evaluate as evaluation
 from crlscale import replay as ring
 from crlscale.agents.interface import algorithm
@@ -28,7 +29,7 @@ COLLECTOR = 1_000_003  # folded into a key; small numbers would give keys that a
 class TrainState(NamedTuple):
     """Everything a run carries. `agent` is the studied one, `collector` another that acts in its place
     (None: it acts itself). `unrolls` int32 counts inserts and is shared by the seeds, which keeps the
-    ring's write a slice under vmap."""
+    ring's write a slice under vmap. `chunk` [N, H, A] is what the envs carry out (None for H = 1)."""
 
     agent: Any
     episodes: episode.Episodes
@@ -36,6 +37,7 @@ class TrainState(NamedTuple):
     key: jax.Array
     unrolls: jax.Array
     collector: Any
+    chunk: jax.Array | None = None
 
 
 class Tally(NamedTuple):
@@ -65,7 +67,7 @@ class Trainer(NamedTuple):
     evaluate: callable
 
 
-_SEEDS = TrainState(agent=0, episodes=0, replay=0, key=0, unrolls=None, collector=0)
+_SEEDS = TrainState(agent=0, episodes=0, replay=0, key=0, unrolls=None, collector=0, chunk=0)
 _TALLY = Tally(sums=0, updates=None, first_nonfinite=0)
 
 
@@ -121,7 +123,8 @@ class _Kernel:
         self.sizes = self.env.spec
         self.algorithm = algorithm(program.agent)
         self.keep_goal = find_method(program.agent).commanded
-        self.nets = self.algorithm.networks(program, self.sizes.action_size)
+        self.decided_size = self.sizes.action_size * program.chunk_length
+        self.nets = self.algorithm.networks(program, self.decided_size)
         self.collector_nets = self._collector_nets()
 
     def _collector_nets(self):
@@ -129,7 +132,7 @@ class _Kernel:
         if depth is None:
             return None
         program = dataclasses.replace(self.program, actor_depth=depth, critic_depth=depth)
-        return self.algorithm.networks(program, self.sizes.action_size)
+        return self.algorithm.networks(program, self.decided_size)
 
     def init(self, rng: jax.Array) -> TrainState:
         agent_key, env_key, key = jax.random.split(rng, 3)
@@ -142,11 +145,12 @@ class _Kernel:
         advance = partial(episode.advance, self.env, limit=1, keep_goal=self.keep_goal)
         row = jax.eval_shape(advance, episodes, action)[1]
         replay = ring.empty(row, program.replay_rows)
-        return TrainState(agent, episodes, replay, key, jnp.zeros((), jnp.int32), collector)
+        chunk = chunks.begin(program.num_envs, program.chunk_length, sizes.action_size)
+        return TrainState(agent, episodes, replay, key, jnp.zeros((), jnp.int32), collector, chunk)
 
     def _agent(self, nets, rng: jax.Array):
         sizes = self.sizes
-        return self.algorithm.init(nets, rng, sizes.state_size, sizes.action_size, sizes.goal_size)
+        return self.algorithm.init(nets, rng, sizes.state_size, self.decided_size, sizes.goal_size)
 
     def start_tally(self, state: TrainState) -> Tally:
         update = partial(self._update, self.nets)
@@ -174,7 +178,9 @@ class _Kernel:
     def evaluate(self, state: TrainState, rng: jax.Array) -> evaluation.Outcome:
         policy = partial(self.algorithm.act_deterministic, self.nets, state.agent.actor)
         program = self.program
-        return evaluation.rollout(self.env, policy, rng, program.eval_envs, program.episode_length)
+        return evaluation.rollout(
+            self.env, policy, rng, program.eval_envs, program.episode_length, program.chunk_length
+        )
 
     # --- parts of a phase ------------------------------------------------------------------
     def _collect(self, state: TrainState) -> TrainState:
@@ -182,15 +188,21 @@ class _Kernel:
         unroll_key, key = jax.random.split(state.key)
         nets, agent = self._actor(state)
 
-        def step(episodes, rng):
-            action = self.algorithm.act(nets, agent.actor, episodes.env.obs, episodes.age, rng)
-            return episode.advance(self.env, episodes, action, program.episode_length, self.keep_goal)
+        def step(carry, rng):
+            episodes, chunk = carry
+            decide = partial(self.algorithm.act, nets, agent.actor, episodes.env.obs, episodes.age, rng)
+            action, chunk = chunks.carry_out(chunk, episodes.age, decide)
+            episodes, row = episode.advance(
+                self.env, episodes, action, program.episode_length, self.keep_goal
+            )
+            return (episodes, chunk), row
 
         keys = jax.random.split(unroll_key, program.unroll_length)
-        episodes, steps = jax.lax.scan(step, state.episodes, keys)
+        (episodes, chunk), steps = jax.lax.scan(step, (state.episodes, state.chunk), keys)
         time = state.unrolls * program.unroll_length
         replay = ring.insert(state.replay, steps, time)
-        return state._replace(episodes=episodes, replay=replay, key=key, unrolls=state.unrolls + 1)
+        acted = state._replace(episodes=episodes, replay=replay, chunk=chunk)
+        return acted._replace(key=key, unrolls=state.unrolls + 1)
 
     def _actor(self, state: TrainState):
         """Networks and agent that act in the envs."""

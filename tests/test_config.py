@@ -64,6 +64,7 @@ VARIED = {
     "survival_bonus": (0.0, "hyper"),
     "exploration_noise": (0.2, "program"),
     "commanded_horizon": (10, "program"),
+    "chunk_length": (3, "program"),
     "collector_depth": (8, "program"),
     "depth": (8, "program"),
     "actor_depth": (8, "program"),
@@ -177,6 +178,7 @@ def test_split_hands_every_setting_to_its_place():
         energy="mrn",
         contrastive_loss="backward",
         collector_depth=6,
+        chunk_length=2,
     )
     program, hyper = split(config)
     given = {name: getattr(program, name) for name in Program.__dataclass_fields__}
@@ -206,9 +208,10 @@ def test_split_hands_every_setting_to_its_place():
         "contrastive_loss": "backward",
         "exploration_noise": 0.1,
         "commanded_horizon": None,
+        "chunk_length": 2,
         "collector_depth": 6,
     }
-    assert tuple(float(x) for x in hyper)[:7] == (0.75, 13, 0.25, 0.125, 0.5, 2.0, -1.0)
+    assert tuple(float(x) for x in hyper)[:7] == (0.75, 13, 0.25, 0.125, 0.5, 2.0, -2.0)
     assert tuple(float(x) for x in hyper)[7:] == pytest.approx((0.0, 0.005, 1, 1, 0.75, 17))
     assert hyper._fields == (
         "discount",
@@ -233,6 +236,22 @@ def test_split_hands_every_setting_to_its_place():
 def test_target_entropy_is_counted_for_each_action():
     assert float(split(RunConfig(env="chain_8"))[1].target_entropy) == -4.0
     assert float(split(RunConfig(env="point_u_maze"))[1].target_entropy) == -1.0
+
+
+def test_target_entropy_is_counted_for_each_step_of_a_chunk():
+    assert float(split(RunConfig(env="chain_8", agent="ac_crl"))[1].target_entropy) == -12.0
+    assert float(split(RunConfig(env="chain_8", chunk_length=2))[1].target_entropy) == -8.0
+
+
+def test_a_chunk_is_as_long_as_the_method_says():
+    """Filled in and saved; what the method says is no part of the identity, another length is."""
+    lengths = {agent: RunConfig(agent=agent).chunk_length for agent in METHODS}
+    assert lengths["crl"] == lengths["safe_crl"] == 1 and lengths["ac_crl"] == 3
+    assert lengths["sac"] is None and RunConfig(agent="sac").chunk_steps == 1
+    assert RunConfig(chunk_length=1).run_id == RunConfig().run_id
+    assert RunConfig(agent="ac_crl", chunk_length=3).run_id == RunConfig(agent="ac_crl").run_id
+    apart = RunConfig(agent="ac_crl", chunk_length=1)
+    assert apart.identity()["chunk_length"] == 1 and apart.run_id != RunConfig(agent="ac_crl").run_id
 
 
 def test_no_clip_is_none():
@@ -383,7 +402,7 @@ def test_depths_named_are_legal(depth, block):
             "goal_set 'far' is not defined for chain_8; legal: all",
         ),
         ({"goal_set": "farthest"}, "goal_set = 'farthest' is not legal"),
-        ({"replay_capacity": 999}, "prefill_steps 1000 do not fit replay_capacity 999"),
+        ({"replay_capacity": 999}, "prefill_steps 1000 is over replay_capacity 999"),
         ({"unroll_length": 10_001}, "unroll_length 10001 is over replay_capacity 10000"),
         ({"activation": "gelu"}, "activation = 'gelu' is not legal"),
         ({"gradient_clip": 0.0}, "gradient_clip = 0.0 is not legal"),
@@ -412,6 +431,10 @@ def test_depths_named_are_legal(depth, block):
             "agent td3 has no hindsight_share; those that have: sac_her",
         ),
         ({"hindsight_share": 0.0}, "hindsight_share = 0.0 is not legal"),
+        ({"chunk_length": 0}, "chunk_length = 0 is not legal"),
+        ({"chunk_length": 51}, "chunk_length 51 is over episode_length 50"),
+        ({"agent": "ac_crl", "episode_length": 2}, "chunk_length 3 is over episode_length 2"),
+        ({"agent": "sac", "chunk_length": 3}, "agent sac has no chunk_length; those that have: crl"),
         ({"agent": "gcbc", "critic_depth": 8}, "agent gcbc has no critic"),
         (
             {"agent": "safe_crl", "block_size": 3, "depth": 3},

@@ -28,7 +28,7 @@ from crlscale.cost import (
     update_flops,
     update_seconds,
 )
-from crlscale.counts import collector_parameters, target_parameters
+from crlscale.counts import collector_parameters, decisions, target_parameters
 from crlscale.methods import METHODS
 from crlscale.presets import PRESETS, preset_settings
 from crlscale.program import split
@@ -62,6 +62,8 @@ def elements(tree) -> int:
         {"env": "chain_64", "width": 33},
         *({"agent": agent, "actor_depth": 8} for agent in METHODS),
         {"agent": "td3", "collector_depth": 12},
+        {"agent": "safe_crl", "chunk_length": 5},
+        {"chunk_length": 2, "collector_depth": 8},
     ],
     ids=str,
 )
@@ -86,6 +88,7 @@ def test_parameters_are_those_of_the_arrays(settings):
         {"env": "chain_64"},
         {"agent": "sac"},
         {"agent": "gcsl"},
+        {"agent": "ac_crl"},
     ],
     ids=str,
 )
@@ -125,6 +128,8 @@ def test_flops_of_the_other_methods_worked_by_hand():
     sac, td3 = 4 * 2624 + 2 * 6 * 2528, 2.5 * 2496 + 9 * 2528
     expected = {"sac": sac, "sac_her": sac, "td3": td3, "td3_her": td3}
     expected |= {"gcbc": 3 * 2624, "gcsl": 3 * 2656}
+    # three actions of 4: the actor's heads are 24, the encoder sees 8 + 12
+    expected["ac_crl"] = 3 * 2 * 16 * (10 + 64 + 24) + 5 * 2 * 16 * (20 + 128) + 3 * 4160 + 3 * 4096
     expected["safe_crl"] = flops["crl"] + 5 * 2 * 16 * (12 + 64 + 1)  # four layers at every depth
     assert {agent: flops[agent] for agent in expected} == expected
 
@@ -138,7 +143,19 @@ def test_a_collector_costs_what_an_agent_of_its_depth_costs():
     assert train_flops(with_collector) == updates + acting
 
 
-@pytest.mark.parametrize("agent", ["crl", "sac", "gcbc"])
+def test_a_chunk_is_decided_once_by_hand():
+    """Episodes of 50 steps in chunks of 3 take 17 decisions each. The smoke preset runs 2 + 2 unrolls of
+    25 steps in each of 16 envs: two episodes."""
+    config = config_of(agent="ac_crl", env_steps=800)
+    assert config.total_env_steps == 16 * 100
+    assert decisions(config) == 16 * 2 * 17
+    assert decisions(config_of(chunk_length=4, episode_length=30)) == 16 * (3 * 8 + 3)
+    assert decisions(config_of()) == config.total_env_steps
+    acting = train_flops(config) - config.total_updates * update_flops(config)
+    assert acting == 16 * 2 * 17 * 2 * 16 * (10 + 64 + 24)
+
+
+@pytest.mark.parametrize("agent", ["crl", "ac_crl", "sac", "gcbc"])
 def test_flops_are_those_that_xla_counts(agent):
     """One block, so nothing is computed twice and no loop hides its length. XLA also counts
     LayerNorm, swish and Adam, which shrink beside the matmuls as width and batch grow."""
@@ -149,7 +166,8 @@ def test_flops_are_those_that_xla_counts(agent):
     count = jax.ShapeDtypeStruct((), jnp.int32)
     lowered = trainer.epoch.lower(split(config)[1], state, tally, count, count)
     # one phase of one update: XLA counts the body of a loop once, so one env step too
-    acting = config.num_envs * 2 * config.width * (10 + 4 * config.width + 8)
+    heads = 8 * config.chunk_steps
+    acting = config.num_envs * 2 * config.width * (10 + 4 * config.width + heads)
     counted = lowered.cost_analysis()["flops"] - acting
     assert update_flops(config) == pytest.approx(counted, rel=0.1)
 

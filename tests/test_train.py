@@ -310,6 +310,7 @@ STATIC = {
     "agent": "gcbc",
     "energy": "dot",
     "contrastive_loss": "backward",
+    "chunk_length": 3,
     "collector_depth": 1,
     "actor_depth": 3,
     "critic_depth": 3,

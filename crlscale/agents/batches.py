@@ -13,9 +13,15 @@ from crlscale.program import Hyper, Program
 def geometric(
     program: Program, env: GoalEnv, replay: ring.Replay, rng: jax.Array, time: jax.Array, hyper: Hyper
 ) -> ring.Batch:
-    """B triples whose hindsight goal lies k steps ahead with probability proportional to discount^k."""
+    """B triples whose hindsight goal lies k steps ahead with probability proportional to discount^k,
+    each with the actions of a chunk."""
     return ring.sample(
-        replay, rng, program.batch_size, discount=hyper.discount, **_where(program, time, hyper)
+        replay,
+        rng,
+        program.batch_size,
+        discount=hyper.discount,
+        chunk_length=program.chunk_length,
+        **_where(program, time, hyper),
     )
 
 

@@ -2,7 +2,8 @@
 
 Each agent is a NamedTuple of arrays with at least `actor`, the parameters that act; everything else
 (critics, targets, moments) is the method's own. All functions are pure; B batch, N envs, S state,
-A action, G goal.
+A action, G goal. Where the config field `chunk_length` is H > 1, an action is H of them at once: A is
+then H times that of the task (crlscale/chunks.py), here and in batches.
 """
 
 from importlib import import_module
