@@ -14,7 +14,7 @@ from pathlib import Path
 
 from crlscale.cost import train_flops
 from crlscale.errors import CrlscaleError
-from crlscale.record import FINISHED
+from crlscale.remaining import Remaining
 from crlscale.store import LOST_AFTER_SECONDS, damage_of, is_lost, read_run_status
 from crlscale.study import load_study
 
@@ -100,52 +100,20 @@ class Overview:
 
     def done(self, run_id: str) -> float:
         """Share of a run's training that is behind it; a diverged one has nothing before it."""
-        status = self.runs[run_id]
-        if status["status"] in FINISHED:
-            return 1.0
-        total = status.get("total_env_steps") or self.study.configs[run_id].total_env_steps
-        return min(1.0, (status.get("env_steps") or 0) / total)
+        return self._remaining.done(run_id, self.runs[run_id])
 
     @property
     def share_done(self) -> float:
         """Share of the work of the whole study that is behind it, by FLOPs of training."""
-        behind = sum(self._flops[run_id] * self.done(run_id) for run_id in self.runs)
-        return behind / sum(self._flops.values())
+        work = self._remaining.work
+        return sum(work[run_id] * self.done(run_id) for run_id in self.runs) / sum(work.values())
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the last run ends if as many go on running as do now: the work left at the pace of
-        the runs that can tell theirs, by FLOPs for cells without one. None if none runs or can."""
+        """Until the last run ends if as many go on running as do now. None if none runs or can tell
+        its pace."""
         running = self.named("running")
-        paces = {run_id: pace for run_id in self.runs if (pace := self._pace(run_id)) is not None}
-        if not running or not paces:
-            return None
-        by_cell: dict[str, list[float]] = {}
-        for run_id, pace in paces.items():
-            by_cell.setdefault(self._cell_of[run_id], []).append(pace)
-        overall = sum(paces.values()) / sum(self._flops[run_id] for run_id in paces)
-        left, longest = 0.0, 0.0
-        for run_id in self.runs.keys() - self._ended:
-            known = by_cell.get(self._cell_of[run_id])
-            whole = sum(known) / len(known) if known else overall * self._flops[run_id]
-            mine = whole * (1.0 - self.done(run_id))
-            left, longest = left + mine, max(longest, mine)
-        return max(left / len(running), longest)
-
-    @property
-    def _ended(self) -> set[str]:
-        return set(self.named(*FINISHED, "failed"))
-
-    def _pace(self, run_id: str) -> float | None:
-        """Seconds that a whole run like this one takes: as it took, or as it says of the rest."""
-        status = self.runs[run_id]
-        started, ended = status.get("started"), status.get("ended")
-        if status["status"] == "complete" and started and ended and status.get("attempts") in (None, 1):
-            return max(0.0, ended - started)
-        left, share = status.get("seconds_left"), self.done(run_id)
-        if status["status"] == "running" and isinstance(left, int | float) and 0 < share < 1:
-            return left / (1.0 - share)
-        return None
+        return self._remaining.seconds(self.runs, len(running)) if running else None
 
     def _cell(self, levels: tuple, run_ids: list[str]) -> CellState:
         statuses = [self.runs[run_id] for run_id in run_ids]
@@ -162,16 +130,8 @@ class Overview:
         )
 
     @cached_property
-    def _cell_of(self) -> dict[str, tuple]:
-        return {run_id: levels for levels, run_ids in self.study.cells.items() for run_id in run_ids}
-
-    @cached_property
-    def _flops(self) -> dict[str, float]:
-        """FLOPs of training of each run: the seeds of a cell cost the same."""
-        flops = {}
-        for run_ids in self.study.cells.values():
-            flops |= dict.fromkeys(run_ids, train_flops(self.study.configs[run_ids[0]]))
-        return flops
+    def _remaining(self) -> Remaining:
+        return Remaining(self.study, train_flops)
 
 
 def log_tail(overview: Overview, run_id: str, lines: int) -> list[str]:

@@ -1,6 +1,5 @@
 """Live progress of a sweep on stderr: a table on a terminal, a line per event elsewhere."""
 
-import time
 from contextlib import contextmanager
 
 from crlscale.cli.console import say
@@ -8,6 +7,7 @@ from crlscale.cli.words import span
 from crlscale.cost import run_seconds
 from crlscale.launch.contract import Progress
 from crlscale.record import FINISHED
+from crlscale.remaining import ENDED, Remaining
 from crlscale.study import Study
 
 
@@ -27,24 +27,16 @@ def show_progress(study: Study, jobs: int):
 
 
 class _Remaining:
-    """Time left: predicted seconds of the open runs, corrected by how the ended ones went."""
+    """Time left, from predicted seconds until the first run can tell its pace."""
 
     def __init__(self, study: Study, jobs: int):
-        self.predicted = {run_id: run_seconds(config) for run_id, config in study.configs.items()}
-        self.jobs = jobs
-        self.began = time.time()
+        self.remaining, self.jobs = Remaining(study, run_seconds), jobs
 
     def seconds(self, progress: Progress) -> float:
-        measured = expected = left = 0.0
-        for run_id, status in progress.statuses.items():
-            if status["status"] in FINISHED and status.get("started", 0) >= self.began:
-                measured += status["ended"] - status["started"]
-                expected += self.predicted[run_id]
-            elif status["status"] not in (*FINISHED, "failed"):
-                share = status.get("gradient_steps", 0) / max(1, status.get("total_updates", 1))
-                left += self.predicted[run_id] * (1.0 - share)
-        at_once = self.jobs if not progress.leaves_jobs else max(1, len(progress.running))
-        return left * (measured / expected if expected else 1.0) / at_once
+        open_runs = sum(status["status"] not in ENDED for status in progress.statuses.values())
+        # between two runs a process is idle for a moment; the queue of a cluster has none of ours
+        ours = 1 if progress.leaves_jobs else min(self.jobs, open_runs)
+        return self.remaining.seconds(progress.statuses, max(len(progress.running), ours), guess=1.0)
 
 
 def _headline(progress: Progress, remaining: _Remaining) -> str:
