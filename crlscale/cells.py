@@ -1,6 +1,7 @@
 """The cells of a study from what was asked: axes x lists, settings that depend, equal sizes, filters."""
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -73,9 +74,17 @@ class Grid:
         if self.equal:
             _check_equal(self.equal, self.fields)
 
-    def expand(self, settings: dict) -> list[Cell]:
+    def expand(self, settings: dict, most: int) -> list[Cell]:
         """The cells of a checked grid in the order of the axes, the first the slowest; `settings` are
-        those of the preset and the study, which axes, cells and `when` override."""
+        those of the preset and the study, which axes, cells and `when` override. A grid of more than
+        `most` combinations is a CrlscaleError, whatever `where` would leave of it."""
+        combinations = math.prod(map(len, self.axes.values())) * max(1, len(self.cells))
+        if combinations > most:
+            raise CrlscaleError(
+                f"{combinations:,} combinations of levels; a study has at most {most:,} runs",
+                value=combinations,
+                remedy="fewer levels, or several studies",
+            )
         rules = [(parse_condition(rule["where"]), rule["set"]) for rule in self.when]
         filters = [parse_condition(text) for text in self.where]
         equal = Equal(**self.equal) if self.equal else None

@@ -4,12 +4,14 @@ import contextlib
 import errno
 import os
 import secrets
+import shlex
 import time
 from pathlib import Path
 
 from crlscale.errors import CrlscaleError
 
 DEBRIS_AFTER_SECONDS = 3600.0
+OTHER_RESULTS = "--results FOLDER that you may write"
 
 
 class Unwritable(CrlscaleError):
@@ -60,7 +62,7 @@ def replace_file(path: Path, content: bytes) -> None:
 def unwritable(path: Path, refused: OSError) -> Unwritable:
     """The error for a file that the disk or its folder refuses."""
     full = refused.errno in (errno.ENOSPC, errno.EDQUOT)
-    remedy = "make room, then the same command" if full else "--results FOLDER that you may write"
+    remedy = "make room, then the same command" if full else OTHER_RESULTS
     words = f"cannot write {path}: {refused.strerror or refused}"
     return Unwritable(words, value=str(path), remedy=remedy)
 
@@ -71,7 +73,8 @@ def damaged(path: Path, how: str) -> Damaged:
     remedy = "restore it from a copy, or remove it and type the same command again"
     if path.parent.parent.name == "runs":
         run, study = path.parent, path.parent.parent.parent
-        remedy = f"`rm -r {run}`, then `crlscale run {study.name} {run.name}`"
+        words = ("crlscale", "runs", "redo", study.name, run.name, "--results", str(study.parent))
+        remedy = f"{shlex.join(words)}, then the same sweep"
     return Damaged(f"{path} is {how}", value=str(path), remedy=remedy)
 
 

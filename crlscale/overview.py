@@ -98,6 +98,11 @@ class Overview:
         """Run ids in these states, in the order of the plan."""
         return [run_id for run_id, status in self.runs.items() if status["status"] in words]
 
+    @property
+    def patched(self) -> list[str]:
+        """Complete runs of which something had to be made out otherwise: they have a cause."""
+        return [run_id for run_id in self.named("complete") if self.runs[run_id].get("cause")]
+
     def done(self, run_id: str) -> float:
         """Share of a run's training that is behind it; a diverged one has nothing before it."""
         return self._remaining.done(run_id, self.runs[run_id])

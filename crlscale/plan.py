@@ -13,6 +13,8 @@ from crlscale.settings import make_config
 from crlscale.shape import shape
 from crlscale.study import Execution, Study, axis_word
 
+MOST_RUNS = 100_000  # a plan of so many takes half a minute; a larger one is more likely a slip
+
 
 def plan_study(
     axes: dict[str, list],
@@ -31,7 +33,7 @@ def plan_study(
     """The study of every cell of a `Grid` with seeds 0..seeds-1.
 
     Settings of the preset are overridden by `settings`, those by axes and cells, those by `when`.
-    An illegal level is a CrlscaleError before anything is written."""
+    An illegal level is a CrlscaleError before anything is written, and so are more than MOST_RUNS."""
     execution = execution or Execution()
     grid = Grid(axes, cells or [], when or [], equal, where or [])
     if not isinstance(seeds, int) or seeds < 1:
@@ -40,7 +42,8 @@ def plan_study(
         )
     settings = dict(settings or {})
     grid.check(settings)
-    found = grid.expand(preset_settings(preset) | settings)
+    found = grid.expand(preset_settings(preset) | settings, MOST_RUNS)
+    _refuse_too_many(len(found), seeds)
     runs = [[make_config({**cell.values, "seed": seed}) for seed in range(seeds)] for cell in found]
     configs = {config.run_id: config for of_cell in runs for config in of_cell}
     if len(configs) < seeds * len(found):
@@ -81,6 +84,16 @@ def group_runs(cells: list[list[RunConfig]], execution: Execution) -> list[list[
                 [run_id for program in programs[start : start + at_a_time] for run_id in program]
             )
     return groups
+
+
+def _refuse_too_many(cells: int, seeds: int) -> None:
+    if cells * seeds > MOST_RUNS:
+        raise CrlscaleError(
+            f"{cells:,} cell{'s' * (cells != 1)} x {seeds:,} seeds = {cells * seeds:,} runs; a study has"
+            f" at most {MOST_RUNS:,}",
+            value=seeds,
+            remedy=f"--seeds {min(5, MOST_RUNS // cells)}",
+        )
 
 
 # --- what a study says of itself ---------------------------------------------------------------

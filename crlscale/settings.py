@@ -20,11 +20,11 @@ def check_key(key: str) -> None:
     """Refuse a key that is no config field, naming the nearest ones."""
     if key not in RunConfig.model_fields:
         near = difflib.get_close_matches(key, RunConfig.model_fields, n=3, cutoff=0.4)
-        near = near or list(RunConfig.model_fields)
+        words = f"; near keys: {', '.join(near)}" if near else ""
         raise CrlscaleError(
-            f"unknown config key {key!r}; near keys: {', '.join(near)}",
+            f"unknown config key {key!r}{words}; docs/settings.md lists all",
             value=key,
-            remedy=f"--set {near[0]}=VALUE",
+            remedy=f"--set {near[0] if near else 'width'}=VALUE",
         )
 
 

@@ -35,6 +35,7 @@ FREE = frozenset(
 def shape(config: RunConfig) -> tuple:
     """Equal for two configs if the same compiled program trains both, seeds for seeds."""
     values = config.model_dump(exclude=FREE)
+    values["gradient_clip"] = config.gradient_clip is not None  # the limit itself is traced
     del values["depth"]
     values |= {"actor_depth": config.actor_layers, "critic_depth": config.critic_layers}
     return tuple(sorted(values.items()))

@@ -108,7 +108,7 @@ def read_run_status(run_folder: Path) -> dict:
         with contextlib.suppress(CrlscaleError):
             ended = read_metadata(Path(run_folder) / "metrics.parquet").get("status")
             if ended in FINISHED:
-                return {"status": ended, "cause": damage.message}
+                return {"status": ended, "cause": f"{damage.message}; its measurements are whole"}
         raise
 
 

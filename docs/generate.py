@@ -1,4 +1,5 @@
-"""Makes docs/columns.md from crlscale/schema.py and docs/cli.md from --help: `python docs/generate.py`.
+"""Makes docs/columns.md from crlscale/schema.py, docs/settings.md from crlscale/config.py and docs/cli.md
+from --help: `python docs/generate.py`.
 
 With --check it writes nothing and exits 1 if a page is not what it would write.
 """
@@ -6,12 +7,14 @@ With --check it writes nothing and exits 1 if a page is not what it would write.
 import os
 import sys
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 os.environ["TYPER_USE_RICH"] = "0"  # plain text; read when typer is imported
 
 import typer
 
 from crlscale.cli.app import app
+from crlscale.config import RunConfig
 from crlscale.schema import GOALS, METRICS, SCHEMA_VERSION, Column
 
 FOLDER = Path(__file__).parent
@@ -43,6 +46,41 @@ def _table(columns: list[Column]) -> list[str]:
     return head + [f"| `{c.name}` | {c.dtype} | {c.unit} | {c.meaning} |" for c in columns]
 
 
+def settings_page() -> str:
+    """Every config field."""
+    lines = [
+        MADE_BY.format(source="crlscale/config.py"),
+        "# Settings",
+        "",
+        "Every field of a run's config: `--set FIELD=VALUE`, an axis (`--axis FIELD=A,B`), a cell or a"
+        " setting of a study file (docs/studies.md). Presets, the task and `--protocol` set some of them.",
+        "",
+        "| Field | Values | Default | Meaning |",
+        "|---|---|---|---|",
+    ]
+    for name, field in RunConfig.model_fields.items():
+        default = "" if field.is_required() else f"`{_as_typed(field.default)}`"
+        lines.append(f"| `{name}` | {_values(field.annotation)} | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _as_typed(value) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def _values(annotation) -> str:
+    """What a field takes: its words, or the kind of its value."""
+    parts = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{word}`" for word in parts)
+    if parts:
+        return ", ".join(_values(part) for part in parts)
+    kinds = {bool: "`true`, `false`", int: "whole number", float: "number", str: "text"}
+    return kinds.get(annotation, "`null`")
+
+
 def cli_page() -> str:
     """The help of every command."""
     lines = [MADE_BY.format(source="the commands in crlscale/cli/"), "# Commands"]
@@ -69,7 +107,12 @@ def walk(command=None, parent=None, words="crlscale"):
 
 def main(arguments: list[str]) -> int:
     stale = []
-    for name, page in (("columns.md", columns_page()), ("cli.md", cli_page())):
+    pages = {
+        "columns.md": columns_page(),
+        "settings.md": settings_page(),
+        "cli.md": cli_page(),
+    }
+    for name, page in pages.items():
         path = FOLDER / name
         if path.exists() and path.read_text() == page:
             continue

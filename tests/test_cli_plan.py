@@ -26,6 +26,14 @@ def path(tmp_path):
     return str(file)
 
 
+def test_one_is_singular(results, capsys):
+    _, out, _ = run(
+        capsys, "sweep", "depth", "--levels", "4", "--seeds", "1", "--dry-run", "--jobs", "1"
+    )
+    assert "\n1 cell x 1 seed = 1 run, preset quick\n" in out
+    assert "in 1 process of 1 core" in " ".join(out.split())
+
+
 def test_it_is_what_a_dry_run_says_and_writes_nothing(results, capsys, path):
     code, out, err = run(capsys, "plan", path)
     assert (code, out) == run(capsys, "sweep", "file", path, "--dry-run")[:2]

@@ -64,6 +64,18 @@ def test_a_rule_for_diverged_runs_moves_the_score_and_stands_on_the_figure(resul
     assert f"1 diverged: Diverged runs are {measured}." in out
 
 
+def test_a_place_that_refuses_the_files_is_no_fault_of_results(results, capsys):
+    write_study(results, DEPTHS, stepping, name="one")
+    (results / "file").write_text("")
+    out = str(results / "file" / "figures")
+    for command in (("plot", "critical-depth"), ("report",)):
+        code, _, err = run(capsys, *command, "--out", out)
+        assert code == 2 and f"cannot write {out}" in err
+        assert "try: --out FOLDER that you may write" in err
+    code, _, err = run(capsys, "export", "one", "--out", f"{out}.csv")
+    assert code == 2 and "try: --out FILE that you may write" in err
+
+
 def test_no_rule_is_told_where_no_run_diverged(results, capsys):
     folder = write_study(results, DEPTHS, stepping)
     _, out, _ = run(capsys, "plot", "critical-depth", "--diverged", "drop")

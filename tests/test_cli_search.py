@@ -43,6 +43,17 @@ def test_for_machines(results, capsys):
 def test_dry_run_plans_the_grid_and_writes_nothing(results, capsys):
     data = run_json(capsys, *GRID, "--dry-run")
     assert len(data["runs"]) == 30
+    assert data["search"] == {
+        **{"find": "critical", "first_round_runs": 9, "first_round_depths": [1, 4, 32]},
+        **{"most_runs": 30, "max_hours": None, "full_grid_runs": 30},
+    }
+    budget = ("--max-runs", "12", "--max-hours", "0.5")
+    code, out, _ = run(capsys, *GRID, *budget, "--dry-run")
+    words = " ".join(out.split())
+    assert code == 0 and "9 runs at depths 1, 4, 32 first, at most 12 of the 30 runs" in words
+    assert "no new round after 0.5 h" in words and max(map(len, out.splitlines())) <= 80
+    grid = [word for word in GRID if word not in ("--find", "critical")]
+    assert "search" not in run_json(capsys, *grid, "--dry-run")
     assert list(results.iterdir()) == []
 
 

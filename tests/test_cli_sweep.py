@@ -19,6 +19,8 @@ from crlscale.study import load_study
 
 ROOT = Path(__file__).parent.parent
 SMOKE = ("--preset", "smoke", "--set", "env=chain_4")
+LEVELS = ",".join(str(level) for level in range(4, 4001, 4))
+HUGE = ("--depths", LEVELS, "--widths", LEVELS)
 KINDS = {
     "depth": ("--max", "8"),
     "width": ("--max", "32"),
@@ -309,6 +311,11 @@ def test_newer_files_are_refused_and_stay(results, capsys):
         (("depth", "--set", "seed=4"), ["--seeds N"]),
         (("depth", "--set", "depth=4"), ["is an axis", "leave --set depth out"]),
         (("depth", "--set", "widht=4"), ["near keys: width", "--set width=VALUE"]),
+        (("depth", "--set", "zzz=4"), ["'zzz'; docs/settings.md lists all; try: --set width=VALUE"]),
+        (("depth", "--levels", "4", "--seeds", "1000000"), ["1,000,000 runs", "--seeds 5"]),
+        (("depth", "--levels", "2,4", "--seeds", "50001"), ["2 cells x 50,001 seeds = 100,002 runs"]),
+        (("grid", *HUGE), ["1,000,000 combinations of levels", "fewer levels"]),
+        (("grid", *HUGE, "--where", "depth == 4"), ["1,000,000 combinations of levels"]),
         (("depth", "--set", "width=wide"), ["width = 'wide'", "--set width=256"]),
         (("depth", "--set", "width"), ["has no '='"]),
         (("depth", "--set", "discount=2"), ["discount = 2"]),

@@ -8,6 +8,8 @@ import pytest
 import typer
 
 from crlscale.cli.app import app
+from crlscale.cli.settings import parse_settings
+from crlscale.config import RunConfig
 
 ROOT = Path(__file__).parent.parent
 
@@ -34,13 +36,22 @@ def test_stale_page_is_noticed(tmp_path):
     (tmp_path / "generate.py").write_text((ROOT / "docs" / "generate.py").read_text())
     generate = [sys.executable, tmp_path / "generate.py"]
     assert subprocess.run(generate, capture_output=True).returncode == 0
-    for name in ("cli.md", "columns.md"):
+    for name in ("cli.md", "columns.md", "settings.md"):
         page = (tmp_path / name).read_text()
         assert page == (ROOT / "docs" / name).read_text()
         (tmp_path / name).write_text(page + "more\n")
     done = subprocess.run([*generate, "--check"], capture_output=True, text=True)
     assert done.returncode == 1
-    assert "docs/columns.md, docs/cli.md: stale" in done.stderr
+    assert "docs/columns.md, docs/settings.md, docs/cli.md: stale" in done.stderr
+
+
+def test_the_page_of_settings_has_every_field_as_one_types_it():
+    page = (ROOT / "docs" / "settings.md").read_text()
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert [row[0] for row in rows] == [f"| `{field}`" for field in RunConfig.model_fields]
+    typed = {row[0][3:-1]: row[2].strip("`") for row in rows}
+    for field, default in typed.items():
+        assert parse_settings([f"{field}={default}"])[field] == RunConfig.model_fields[field].default
 
 
 def test_the_verbs_of_the_readme_are_there():

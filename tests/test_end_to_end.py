@@ -31,7 +31,7 @@ def job(tmp_path_factory):
 def test_sweep_shows_plan_progress_table_and_what_to_type_next(job):
     code, out, err = job["sweep"]
     assert code == 0
-    assert "3 cells x 1 seeds = 3 runs" in out
+    assert "3 cells x 1 seed = 3 runs" in out
     assert f"{job['study'].name}: time at goal" in out
     assert out.index("3 runs") < out.index(f"{job['study'].name}: time at goal")
     for depth in (2, 4, 8):

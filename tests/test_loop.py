@@ -259,7 +259,11 @@ def test_run_whose_rows_were_removed_does_not_go_on_as_if_they_were_there(tmp_pa
     stop_at_first_chunk(study, [run_id], signal.SIGTERM)
     (run / "metrics.parquet").unlink()
     code, _, err = crlscale("run", study, run_id)
-    assert code == 2 and "without rows that were measured" in err and f"rm -r {run}" in err
+    assert (
+        code == 2
+        and "without rows that were measured" in err
+        and f"crlscale runs redo {study.name} {run_id}" in err
+    )
     assert (status(study, run_id)["status"], status(study, run_id)["kind"]) == ("failed", "illegal")
     assert (run / "checkpoints").exists()
 

@@ -8,6 +8,7 @@ import threading
 import pytest
 from real_runs import tiny_study
 from rich.console import Console
+from simulated import flat, write_run
 
 from crlscale.cli.board import LETTERS, Screen, board
 from crlscale.overview import STATES, Overview, log_tail
@@ -157,6 +158,21 @@ def test_cells_without_a_pace_are_judged_by_their_flops(study):
 
     ratio = train_flops(planned.configs[deep[0]]) / train_flops(planned.configs[shallow[0]])
     assert look(folder).seconds_left == pytest.approx((3 * 50.0 + 3 * 100.0 * ratio) / 3)
+
+
+def test_a_finished_run_whose_status_is_damaged_is_complete_and_told(study):
+    folder, planned = study
+    config = next(iter(planned.configs.values()))
+    write_run(folder, planned, config, flat, "complete")
+    path = folder / "runs" / config.run_id / "status.json"
+    path.write_bytes(path.read_bytes()[:20])
+    overview = look(folder)
+    assert overview.runs[config.run_id]["status"] == "complete"
+    assert overview.patched == [config.run_id]
+    drawn = draw(overview)
+    assert "1 with a damaged status.json" in drawn
+    assert f"complete: {config.run_id}" in drawn
+    assert "its measurements are whole" in " ".join(drawn.split())
 
 
 def test_nobody_running_has_no_end(study):

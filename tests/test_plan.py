@@ -27,6 +27,14 @@ def equal_of(**change):
 
 
 # --- the plan ------------------------------------------------------------------------------
+def test_the_largest_plan_is_planned_and_the_next_one_refused(monkeypatch):
+    monkeypatch.setattr("crlscale.plan.MOST_RUNS", 6)
+    assert len(plan_study({"depth": [4, 8]}, seeds=3, preset="smoke").configs) == 6
+    assert refusal(plan_study, {"depth": [4, 8]}, seeds=4, preset="smoke").remedy == "--seeds 3"
+    refused = refusal(plan_study, {"width": list(range(1, 8))}, seeds=1, preset="smoke")
+    assert "7 combinations" in refused.message
+
+
 def test_every_combination_of_levels_with_every_seed():
     axes = {"depth": [4, 8], "width": [16, 32, 48], "batch_size": [32, 64]}
     study = plan(axes, seeds=3)

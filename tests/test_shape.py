@@ -1,5 +1,6 @@
 """Runs said to be of equal shape have equal Programs, and what is said to be free changes none."""
 
+import jax
 import pytest
 from test_config import AROUND, GIVEN, VARIED
 
@@ -19,6 +20,13 @@ def test_a_field_is_free_or_counts(field):
         assert same_program and shape(base) == shape(varied)
     if VARIED[field][1] == "program":
         assert shape(base) != shape(varied)
+
+
+def test_limits_of_the_gradient_share_a_program_and_no_limit_is_another():
+    tight, loose, off = (RunConfig(**GIVEN, gradient_clip=limit) for limit in (0.5, 1.0, None))
+    assert shape(tight) == shape(loose) != shape(off)
+    structures = [jax.tree.structure(split(config)) for config in (tight, loose, off)]
+    assert structures[0] == structures[1] != structures[2]
 
 
 def test_depth_said_in_other_words_is_the_same_shape():

@@ -379,7 +379,7 @@ def test_file_cut_short_is_left_out_of_a_study_and_names_itself_and_the_way_out(
     with pytest.raises(CrlscaleError) as error:
         store.read_run_metrics(path.parent)
     assert "\n" not in str(error.value)
-    for word in (str(path), "cut short", f"rm -r {path.parent}", "crlscale run depth-study b"):
+    for word in (str(path), "cut short", f"crlscale runs redo depth-study b --results {study.parent}"):
         assert word in str(error.value)
     path.write_bytes(content)
     assert store.read_metrics(study).equals(whole)
@@ -588,7 +588,11 @@ def test_damaged_status_is_a_damaged_run_beside_the_others(planned, status, word
     runs = store.read_runs(folder).set_index("run_id")
     assert runs["status"].tolist() == ["damaged", "complete", "planned", "planned"]
     cause = runs.loc[first, "cause"]
-    assert words in cause and str(path) in cause and f"rm -r {path.parent}" in cause
+    assert (
+        words in cause
+        and str(path) in cause
+        and f"crlscale runs redo {study.name} {first} --results {folder.parent}" in cause
+    )
 
 
 def test_damaged_status_of_a_finished_run_is_told_by_its_measurements(planned):
@@ -596,7 +600,9 @@ def test_damaged_status_of_a_finished_run_is_told_by_its_measurements(planned):
     first = next(iter(study.configs))
     store.write_metrics(folder / "runs" / first, [metrics_row(first, 0)], META)
     (folder / "runs" / first / "status.json").write_bytes(b"{")
-    assert store.read_runs(folder)["status"].tolist()[0] == META["status"] == "complete"
+    runs = store.read_runs(folder)
+    assert runs["status"].tolist()[0] == META["status"] == "complete"
+    assert "status.json is damaged" in runs["cause"][0] and "are whole" in runs["cause"][0]
 
 
 def test_status_of_a_newer_crlscale_is_refused(planned):
@@ -620,7 +626,7 @@ def test_finished_run_with_measurements_cut_short_is_damaged(planned, share):
         runs = store.read_runs(folder)
         assert runs["status"].tolist()[0] == seen
         if seen == "damaged":
-            assert str(path) in runs["cause"][0] and f"rm -r {path.parent}" in runs["cause"][0]
+            assert str(path) in runs["cause"][0] and "crlscale runs redo" in runs["cause"][0]
         path.write_bytes(content)
 
 

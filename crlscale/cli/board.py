@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from crlscale.cli.words import span
+from crlscale.cli.words import several, span
 from crlscale.overview import FAILING, CellState, Overview, log_tail
 from crlscale.record import FINISHED
 
@@ -88,7 +88,7 @@ def _head(overview: Overview) -> list:
     progress.add_row(
         ProgressBar(total=1.0, completed=share, width=24), f"{share:.0%} of the work, {end}"
     )
-    return [title, Text(f"{runs:,} runs: {_listed(overview.counts)}"), progress]
+    return [title, Text(f"{several(runs, 'run')}: {_listed(overview.counts)}"), progress]
 
 
 def _listed(counts: dict[str, int]) -> str:
@@ -141,6 +141,8 @@ def _note(overview: Overview, cell: CellState) -> Text:
     runs = [overview.runs[run_id] for run_id in cell.run_ids]
     again = sum(run["status"] not in FINISHED and (run.get("attempts") or 1) > 1 for run in runs)
     words += [(f"{again} tried again", "yellow")] if again else []
+    patched = sum(run["status"] == "complete" and bool(run.get("cause")) for run in runs)
+    words += [(f"{patched} with a damaged status.json", "yellow")] if patched else []
     return Text(", ").join([Text(*word) for word in words])
 
 
@@ -173,11 +175,11 @@ def _legend(overview: Overview, width: int) -> Text:
 
 
 def _causes(overview: Overview, screen: Screen) -> list[Text]:
-    """Failed runs with their cause and the end of their log; the last ones by time if there are
-    many."""
-    failed = overview.named(*FAILING, "diverged")
+    """Failed runs with their cause and the end of their log, then others that have one; the last
+    ones by time if there are many."""
+    failed = [*overview.named(*FAILING, "diverged"), *overview.patched]
     failed.sort(key=lambda run_id: -(overview.runs[run_id].get("ended") or 0.0))
-    failed.sort(key=lambda run_id: overview.runs[run_id]["status"] == "diverged")
+    failed.sort(key=lambda run_id: overview.runs[run_id]["status"] in FINISHED)
     shown = failed[: CAUSES_LISTED if screen.height is None else CAUSES_SHOWN]
     lines = []
     for run_id in shown:
@@ -185,7 +187,7 @@ def _causes(overview: Overview, screen: Screen) -> list[Text]:
         word, why = status["status"], cause(status)
         lines.append(Text.assemble((f"{word}: ", LETTERS[word][1]), f"{run_id}{_where(status)}"))
         lines.append(Text(f"  {why}", no_wrap=screen.height is not None, overflow="ellipsis"))
-        for line in log_tail(overview, run_id, LOG_LINES) if word != "diverged" else ():
+        for line in log_tail(overview, run_id, LOG_LINES) if word not in FINISHED else ():
             if line.strip() not in why:  # as far as the cause does not quote it
                 lines.append(Text(f"  | {line}", style="dim", no_wrap=True, overflow="ellipsis"))
     if len(failed) > len(shown):

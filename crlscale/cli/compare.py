@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from crlscale.cli.answers import answer, print_listed, print_results, say_next
-from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, say
+from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, say, writing_out
 from crlscale.cli.scores import Diverged, Physics, newest_with, read_scores
 from crlscale.errors import CrlscaleError
 
@@ -48,7 +48,8 @@ def width_vs_depth(
     found = compare_families(*scores)
     some = any(one.diverged_runs for one in scores)
     figure = draw_width_vs_depth(found, note=DIVERGED_SENTENCES[diverged] if some else "")
-    files = save(figure, out or depth_folder / "figures", "width-vs-depth")
+    with writing_out():
+        files = save(figure, out or depth_folder / "figures", "width-vs-depth")
     if json:
         emit_json({**width_vs_depth_record(found), "files": files})
         return

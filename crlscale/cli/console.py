@@ -2,12 +2,15 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crlscale.errors import CrlscaleError
+from crlscale.files import OTHER_RESULTS, Unwritable
 
 OUTPUT_SCHEMA = 1
 
@@ -26,6 +29,18 @@ def emit_json(data: dict) -> None:
 def say(message: str) -> None:
     """One message to stderr."""
     print(message, file=sys.stderr)
+
+
+@contextmanager
+def writing_out(what: str = "FOLDER") -> Iterator[None]:
+    """Around the writing of what --out names (or of figures where it is left out): a place that
+    refuses is not the fault of --results."""
+    try:
+        yield
+    except Unwritable as refused:
+        if refused.remedy == OTHER_RESULTS:
+            refused.remedy = f"--out {what} that you may write"
+        raise
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]], whole: str = "") -> None:

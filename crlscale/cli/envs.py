@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from crlscale.cli.console import Json, emit_json, say
+from crlscale.cli.console import Json, emit_json, say, writing_out
 from crlscale.cli.task_words import SIZES, list_tasks, show_task
 from crlscale.errors import CrlscaleError
 
@@ -118,9 +118,10 @@ def _draw(specs: list, out: Path, json: bool) -> int:
     rows = []
     for spec in specs:
         look = look_at(spec)
-        files = save(draw_task_map(look.map), out, f"{spec.name}-map")
-        if look.frame is not None:
-            files.append(save_frame(look.frame, out / f"{spec.name}-scene.png"))
+        with writing_out():
+            files = save(draw_task_map(look.map), out, f"{spec.name}-map")
+            if look.frame is not None:
+                files.append(save_frame(look.frame, out / f"{spec.name}-scene.png"))
         rows.append({"task": spec.name, "files": files, "no_frame": look.no_frame})
         if not json:
             print("\n".join(map(str, files)))

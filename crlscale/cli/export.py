@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, say
+from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, say, writing_out
 
 
 def export(
@@ -26,7 +26,8 @@ def export(
 
     folder = find_study(results, study)
     table = export_table(folder, what)
-    write_table(table, out, force)
+    with writing_out("FILE"):
+        write_table(table, out, force)
     if json:
         data = {"study": folder.name, "what": what, "file": str(out), "rows": table.num_rows}
         emit_json({**data, "columns": table.column_names})

@@ -9,7 +9,7 @@ import typer
 from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table, say
 from crlscale.cli.launch_options import Jobs, launching
 from crlscale.cli.study_options import Reduced, asked_study
-from crlscale.cli.words import count, size, span
+from crlscale.cli.words import count, several, size, span
 
 Device = Annotated[
     str | None,
@@ -80,8 +80,9 @@ def plan_data(study, folder: Path, how, device: str | None = None) -> dict:
 
 def print_plan(study, data: dict) -> None:
     """The plan as a table of cells, what is the same in all of them, and the totals."""
-    cells, runs = len(study.cells), len(study.configs)
-    title = f"{cells} cells x {study.seeds} seeds = {runs} runs, preset {study.preset}"
+    cells = len(study.cells)
+    title = f"{several(cells, 'cell')} x {several(study.seeds, 'seed')}"
+    title += f" = {several(len(study.configs), 'run')}, preset {study.preset}"
     by_id = {run["run_id"]: run for run in data["runs"]}
     firsts = [by_id[run_ids[0]] for run_ids in study.cells.values()]
     columns = {SHORT.get(axis, axis): [] for axis in study.axes}
@@ -152,10 +153,11 @@ def _totals(study, data: dict) -> list[str]:
     hours = f"{span(3600 * data['predicted_hours'])} (runs one by one"
     hours += f" {span(3600 * data['predicted_run_hours'])})"
     if device is None:
-        cores = f"{threads} core" + ("s" if threads > 1 else "")
+        cores = several(threads, "core")
         peak = size(data["predicted_peak_memory_bytes"])
         where = (
-            f"predicted for this machine: {hours} in {jobs} processes of {cores}, {peak} at the peak"
+            f"predicted for this machine: {hours} in {jobs} process{'es' * (jobs != 1)} of {cores},"
+            f" {peak} at the peak"
         )
     else:
         where = f"predicted for {jobs} x {device['title']} ({size(device['memory'])}): {hours}"

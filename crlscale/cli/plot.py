@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, print_table, say
+from crlscale.cli.console import (
+    DEFAULT_RESULTS,
+    Json,
+    Results,
+    emit_json,
+    print_table,
+    say,
+    writing_out,
+)
 from crlscale.cli.scores import Diverged, Physics, newest_with, read_scores
 
 app = typer.Typer(
@@ -102,7 +110,8 @@ def _verb(kind: str, words: str, axes: tuple[str, ...], following: str) -> None:
         folder = find_study(results, study) if study else newest_with(results, axes)
         loaded = Loaded(folder, read_scores(folder, physics, diverged))
         found = KINDS[kind].find(loaded)
-        files = draw(found, out or folder / "figures", tuple(dict.fromkeys(format)), theme)
+        with writing_out():
+            files = draw(found, out or folder / "figures", tuple(dict.fromkeys(format)), theme)
         if json:
             rows = list(found.records)
             emit_json({"study": folder.name, "rows": rows, "diverged": diverged, "files": files})

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, say
+from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, say, writing_out
 from crlscale.cli.scores import Diverged, Physics, read_scores
 from crlscale.errors import CrlscaleError
 
@@ -40,7 +40,8 @@ def report(
     for path, mark in targets:
         _refuse_foreign(path, mark)
     found = build_report([Loaded(one, read_scores(one, physics, diverged)) for one in folders])
-    files = _write(found, folder, [Page(found).html(), markdown(found)])
+    with writing_out():
+        files = _write(found, folder, [Page(found).html(), markdown(found)])
     if json:
         names = [one.name for one in folders]
         emit_json({"studies": names, "answer": found.answer, "diverged": diverged, "files": files})

@@ -43,7 +43,8 @@ def list_runs(
     rows = [_row(run_id, overview.runs[run_id], overview.done(run_id)) for run_id in chosen]
     print_table(overview.study.name, ["run", "state", "done", "at goal", "try", "where"], rows, "run")
     for run_id in chosen:
-        if overview.runs[run_id]["status"] in ("failed", "damaged", "lost", "diverged"):
+        failing = ("failed", "damaged", "lost", "diverged")
+        if overview.runs[run_id]["status"] in failing or run_id in overview.patched:
             say(f"{overview.runs[run_id]['status']}: {run_id}: {cause(overview.runs[run_id])}")
     return 0
 

@@ -45,6 +45,33 @@ def refuse_search(study, budget) -> None:
         check_search(study, budget)
 
 
+def search_data(study, budget) -> dict:
+    """What a search of `study` runs at first and at most, for its plan."""
+    from crlscale.search import decide
+
+    levels = [level for (level,) in study.cells]
+    asked = decide(sorted(levels), {}, study.seeds).ask
+    depths = sorted({sorted(levels)[level] for level, _ in asked})
+    grid = len(study.configs)
+    most = grid if budget.max_runs is None else min(grid, budget.max_runs)
+    return {
+        **{"find": "critical", "first_round_runs": len(asked), "first_round_depths": depths},
+        **{"most_runs": most, "max_hours": budget.max_hours, "full_grid_runs": grid},
+    }
+
+
+def search_words(data: dict) -> str:
+    """The same in a sentence."""
+    depths = ", ".join(map(str, data["first_round_depths"]))
+    ends = f"at most {data['most_runs']} of the {data['full_grid_runs']} runs above"
+    if data["max_hours"] is not None:
+        ends += f", no new round after {data['max_hours']:g} h"
+    return (
+        f"--find critical runs only what brackets the jump: {data['first_round_runs']} runs at depths"
+        f" {depths} first, {ends}. The totals above are those of the whole grid."
+    )
+
+
 def run_search(folder: Path, study, launch: Callable[[list[str]], int], budget, json: bool) -> int:
     """Search, then show where the jump lies and what it cost; returns the exit code."""
     from crlscale.adaptive import search_study

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from crlscale.cli.console import DEFAULT_RESULTS, emit_json, print_table, say
 from crlscale.cli.launch_options import say_what_goes_on
-from crlscale.cli.search import refuse_search, run_search
+from crlscale.cli.search import refuse_search, run_search, search_data, search_words
 from crlscale.cli.study_options import asked_study
 
 
@@ -40,8 +40,12 @@ def run_sweep(
     study = find_planned(results, asked_study(plan, **asked))
     refuse_search(study, search)
     data = plan_data(study, results / study.name, how, device)
+    if search is not None:
+        data["search"] = search_data(study, search)
     if not json:
         print_plan(study, data)
+        if search is not None:
+            print(textwrap.fill(search_words(data["search"]), 80))
     if dry_run:
         if json:
             emit_json(data)

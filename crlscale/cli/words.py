@@ -1,6 +1,11 @@
 """Numbers as people read them, in at most seven characters where they can."""
 
 
+def several(number: int, noun: str) -> str:
+    """1 cell, 2 cells, 1,000 cells."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def count(number: float) -> str:
     """1234 -> 1,234; 1234567 -> 1.23M; up to Z for 1e21."""
     for size, letter in ((1e21, "Z"), (1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):

@@ -62,7 +62,7 @@ def _facts(loaded: Loaded) -> list[tuple[str, str]]:
         ("planned", study.created),
         ("runs", ", ".join(f"{count} {status}" for status, count in statuses.items())),
         ("diverged", DIVERGED_SENTENCES[loaded.scores.diverged] if diverged else ""),
-        ("seeds", f"{study.seeds} a cell, {len(study.cells)} cells"),
+        ("seeds", f"{study.seeds} a cell, {len(study.cells)} cell{'s' * (len(study.cells) != 1)}"),
         ("code", _one([footer.get("code_version") for footer in footers])),
         ("device", _one([footer.get("device") for footer in footers])),
         ("threads of a program", str(study.execution.threads)),
