@@ -7,7 +7,7 @@ from dataclasses import fields
 from functools import cached_property
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from crlscale.architecture import Architecture
 from crlscale.depths import check_depth
@@ -15,10 +15,10 @@ from crlscale.envs.registry import task_spec
 from crlscale.envs.spec import Options, TaskSpec
 from crlscale.errors import CrlscaleError
 from crlscale.methods import METHOD_FIELDS, Method, check_method, find_method
+from crlscale.survival_fields import MAX_DISCOUNT, SurvivalFields, check_survival, later
 
 DEFAULT_ENV = "chain_8"
 INT32_MAX = 2**31 - 1
-MAX_DISCOUNT = 0.999999  # float32 cannot tell much higher ones from 1
 ENV_STEPS_PER_UPDATE = 40  # the study's ratio: 31,744 env steps and 800 updates a phase
 
 
@@ -26,13 +26,7 @@ def positive(description: str, default=..., **more):
     return Field(default, gt=0, description=description, **more)
 
 
-def later(description: str, default, **more):
-    """A field that came after the first studies: it enters run ids and study names only where it
-    differs from its default, so that older studies keep their names."""
-    return Field(default, description=description, json_schema_extra={"later": True}, **more)
-
-
-class RunConfig(BaseModel):
+class RunConfig(SurvivalFields):
     """The settings of one run. Defaults are those of arXiv 2503.14858, Table 7, but for the
     task and the sizes, which a preset sets. Lengths are counted in env steps of one env
     unless the description says otherwise."""
@@ -114,7 +108,7 @@ class RunConfig(BaseModel):
         None,
         gt=0,
         le=MAX_DISCOUNT,
-        description="decay of the hindsight goal's distance; null = the task's",
+        description="decay of the hindsight goal's distance; null = the method's or the task's",
     )
     hindsight_window: int | None = positive(
         "farthest hindsight goal; null = end of episode", None, le=INT32_MAX
@@ -149,7 +143,7 @@ class RunConfig(BaseModel):
         self._fill("goal_in_state", legacy and plain.legacy_in_state)
         self._fill("time_step", "published" if legacy and plain.legacy_time_step else "task")
         self._fill("backend", plain.engine.backend if plain.engine else None)
-        self._fill("discount", plain.discount)
+        self._fill("discount", find_method(self.agent).discount or plain.discount)
         self._fill("episode_length", plain.episode_length)
         self._fill("chunk_length", self.method.chunk_length)
         self._fill("goal_set", self.task.goal_sets[0])
@@ -167,6 +161,8 @@ class RunConfig(BaseModel):
         check_method(
             self.agent, {f: RunConfig.model_fields[f].default for f in METHOD_FIELDS}, vars(self)
         )
+        if "survival_horizon" in self.method.reads:
+            check_survival(self)
         legal = self.task.goal_sets
         if self.goal_set not in legal:
             raise CrlscaleError(

@@ -7,7 +7,9 @@ S state, A action, G goal, R representation, W width, D depth, B batch.
 import math
 
 from crlscale.config import RunConfig
-from crlscale.methods import Network
+from crlscale.depths import halves
+from crlscale.methods import HAZARD_RANK, Network
+from crlscale.survival_fields import survival_bins
 
 FLOAT = 4  # bytes
 
@@ -100,7 +102,10 @@ def _depth(config: RunConfig, network: Network) -> int:
     if network.layers is not None:
         return network.layers
     acts = network is config.method.actor
-    return network.depth * (config.actor_layers if acts else config.critic_layers)
+    depth = config.actor_layers if acts else config.critic_layers
+    if network.half is not None:
+        return halves(depth, config.block_size)[network.half == "smaller"]
+    return int(network.depth * depth)
 
 
 def _sizes(config: RunConfig, names: tuple[str, ...]) -> int:
@@ -112,8 +117,15 @@ def _sizes(config: RunConfig, names: tuple[str, ...]) -> int:
         "embedding": config.representation_size,
         "value": 1,
         "horizon": 1,
+        "rank": min(HAZARD_RANK, survival_bins(config)),
+        "bins": survival_bins(config),
     }
     return sum(sizes[name] for name in names)
+
+
+def _maps(config: RunConfig, network: Network) -> list[tuple[int, int]]:
+    """Inputs and outputs of the linear layers behind the heads."""
+    return [(_sizes(config, (one,)), _sizes(config, (other,))) for one, other in network.maps]
 
 
 def _parameters(config: RunConfig, network: Network) -> int:
@@ -122,10 +134,13 @@ def _parameters(config: RunConfig, network: Network) -> int:
         _sizes(config, network.inputs), _depth(config, network)
     )
     heads = (config.width + 1) * _sizes(config, network.heads)
-    return network.copies * (trunk + heads)
+    maps = sum((inputs + 1) * outputs for inputs, outputs in _maps(config, network))
+    norms = 2 * _sizes(config, network.norms)  # scale and shift
+    return network.copies * (trunk + heads + maps + norms)
 
 
 def _forward(config: RunConfig, network: Network) -> float:
     """FLOPs of one copy for one row."""
     sizes = _sizes(config, network.inputs) + _sizes(config, network.heads)
-    return 2.0 * config.width * (sizes + _depth(config, network) * config.width)
+    trunk = config.width * (sizes + _depth(config, network) * config.width)
+    return 2.0 * (trunk + sum(inputs * outputs for inputs, outputs in _maps(config, network)))

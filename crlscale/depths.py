@@ -9,6 +9,14 @@ def legal_depths_near(depth: int, block_size: int) -> list[int]:
     return [d for d in (below, below + block_size) if d > 0]
 
 
+def halves(depth: int, block_size: int) -> tuple[int, int]:
+    """A legal depth D as two legal depths, the larger one first. They add up to D (to 2 at D = 1, since
+    each has a layer at least) and differ by a block at most: 4 = 2 + 2, 8 = 4 + 4, 12 = 8 + 4."""
+    unit = block_size if depth > block_size else 1
+    smaller = max(1, depth // unit // 2 * unit)
+    return max(1, depth - smaller), smaller
+
+
 def check_depth(field: str, depth: int | None, block_size: int) -> None:
     if depth is None or depth < block_size or depth % block_size == 0:
         return

@@ -11,23 +11,30 @@ from dataclasses import dataclass
 from crlscale.errors import CrlscaleError
 
 SURVIVAL_LAYERS = 4  # of the network that predicts survival, whatever the depth
+HAZARD_RANK = 64  # numbers that say the hazards of all bins, at most one a bin
 
 
 @dataclass(frozen=True)
 class Network:
     """One residual network: a trunk of `depth` x D layers with linear heads.
 
-    `inputs` and `heads` name sizes: state, action, goal, embedding (R), value (1), horizon (1).
-    An action is that of a whole chunk. `layers`: so many whatever D is. `passes` are the
-    forward-equivalents of one update, for each of `copies` networks and its target together: a
-    forward is 1, its backward 2, or 1 where only the input's gradient is taken.
+    `inputs` and `heads` name sizes: state, action, goal, embedding (R), value (1), horizon (1), rank and
+    bins (of the hazards). An action is that of a whole chunk. `maps` are more linear layers behind the
+    heads, from one size to another, `norms` the sizes of LayerNorms there.
+    `half`: its trunk has the "larger" or the "smaller" half of D (crlscale.depths), and `depth` is 0.5.
+    `layers`: so many whatever D is. `passes` are the forward-equivalents of one update, for each of
+    `copies` networks and its target together: a forward is 1, its backward 2, or 1 where only the
+    input's gradient is taken.
     `target`: whether each copy has a slowly moving twin."""
 
     inputs: tuple[str, ...]
     heads: tuple[str, ...]
     passes: float
-    depth: int = 1
+    depth: float = 1
+    half: str | None = None
     layers: int | None = None
+    maps: tuple[tuple[str, str], ...] = ()
+    norms: tuple[str, ...] = ()
     copies: int = 1
     target: bool = False
 
@@ -39,7 +46,8 @@ class Method:
     `actor` is the network that acts, `critic` all others. `reads` are the config fields that not every
     method has; setting one of them for a method that does not read it is an error. `commanded`: the
     replay keeps the commanded goal of each step. `pairs`: a loss over B x B pairs of embeddings.
-    `chunk_length`: actions decided at once where the config does not say (None: it has no chunks)."""
+    `chunk_length`: actions decided at once where the config does not say (None: it has no chunks).
+    `discount`: the decay of its hindsight goals, where its source has one for all tasks."""
 
     module: str
     words: str
@@ -49,6 +57,7 @@ class Method:
     commanded: bool = False
     pairs: bool = False
     chunk_length: int | None = None
+    discount: float | None = None
 
 
 _POLICY, _GAUSSIAN = ("state", "goal"), ("action", "action")
@@ -77,6 +86,30 @@ def _td3(words: str, *reads: str) -> Method:
 _ENCODERS = (Network(("state", "action"), ("embedding",), 5), Network(("goal",), ("embedding",), 3))
 
 
+def _film_critic(*encoder_depths: dict) -> tuple[Network, ...]:
+    """Encoders of state-action and goal, and the trunk that joins them; the goal's is passed once."""
+    joined, to_joined = ("embedding",) * 4, (("embedding", "embedding"),) * 2
+    first, second = encoder_depths
+    return (
+        Network(("state", "action"), ("embedding",), 5, norms=("embedding",), **first),
+        Network(("goal",), ("embedding",), 3, norms=("embedding",), maps=to_joined, **second),
+        Network(joined, ("value", "rank"), 5, maps=(("rank", "bins"),)),
+    )
+
+
+_HALVES = ({"depth": 0.5, "half": "larger"}, {"depth": 0.5, "half": "smaller"})
+_SURVIVAL_FIELDS = (
+    "survival_horizon",
+    "survival_bins",
+    "censoring",
+    "dwell_steps",
+    "value_discount",
+    "current_share",
+    "random_share",
+    "chunk_length",
+)
+
+
 def _crl(words: str, chunk_length: int) -> Method:
     reads = ("energy", "contrastive_loss", "chunk_length")
     return Method(
@@ -101,6 +134,15 @@ METHODS: dict[str, Method] = {
         ("energy", "survival_weights", "survival_bonus", "chunk_length"),
         pairs=True,
         chunk_length=1,
+    ),
+    "srl": Method(
+        "crlscale.agents.srl",
+        "survival RL: hazards of reaching a goal by maximum likelihood, values that follow from them",
+        _gaussian(3),
+        _film_critic(*_HALVES),
+        _SURVIVAL_FIELDS,
+        chunk_length=1,
+        discount=0.999,
     ),
     "sac": _sac("soft actor-critic on the sparse reward"),
     "sac_her": _sac("the same with hindsight relabelling", "hindsight_share"),

@@ -10,6 +10,7 @@ import numpy as np
 from crlscale.architecture import Architecture
 from crlscale.config import RunConfig
 from crlscale.envs.spec import TaskSpec
+from crlscale.survival_fields import survival_bins, survival_horizon
 
 NO_WINDOW = np.iinfo(np.int32).max
 
@@ -26,6 +27,10 @@ class Program:
     exploration_noise: float
     commanded_horizon: int | None
     chunk_length: int
+    survival_horizon: int
+    survival_bins: int
+    censoring: str
+    dwell_steps: int
     collector_depth: int | None
     actor_depth: int
     critic_depth: int
@@ -55,6 +60,9 @@ class Hyper(NamedTuple):
     polyak: jax.Array
     survival_weights: jax.Array
     survival_bonus: jax.Array
+    value_discount: jax.Array
+    current_share: jax.Array
+    random_share: jax.Array
     gradient_clip: jax.Array | None
     warmup_updates: jax.Array
 
@@ -70,6 +78,10 @@ def split(config: RunConfig) -> tuple[Program, Hyper]:
         exploration_noise=config.exploration_noise,
         commanded_horizon=config.commanded_horizon,
         chunk_length=config.chunk_steps,
+        survival_horizon=survival_horizon(config),
+        survival_bins=survival_bins(config),
+        censoring=config.censoring,
+        dwell_steps=config.dwell_steps,
         collector_depth=config.collector_depth,
         actor_depth=config.actor_layers,
         critic_depth=config.critic_layers,
@@ -98,6 +110,9 @@ def split(config: RunConfig) -> tuple[Program, Hyper]:
         polyak=jnp.float32(config.polyak),
         survival_weights=jnp.float32(config.survival_weights),
         survival_bonus=jnp.float32(config.survival_bonus),
+        value_discount=jnp.float32(config.value_discount),
+        current_share=jnp.float32(config.current_share),
+        random_share=jnp.float32(config.random_share),
         gradient_clip=None if config.gradient_clip is None else jnp.float32(config.gradient_clip),
         warmup_updates=jnp.int32(config.warmup_updates),
     )

@@ -108,11 +108,7 @@ def sample(
     `time` is the number of rows written so far (at least 1), `window` the farthest goal allowed.
     Consumes `rng`."""
     row_key, env_key, goal_key = jax.random.split(rng, 3)
-    draw = partial(_draw, replay, batch_size=batch_size, time=time, capacity=capacity)
-    if chunk_length == 1:
-        at = _anchors(replay, *draw(row_key, env_key))
-    else:
-        at = _anchors(replay, *_draw_whole(replay, draw, row_key, env_key, chunk_length))
+    at = anchors(replay, row_key, env_key, batch_size, time, capacity, chunk_length)
     left = jnp.minimum(at.end - at.row, window)
     u = jax.random.uniform(goal_key, (batch_size,))
     steps = uniform_steps(u, left) if discount is None else hindsight_steps(u, left, discount)
@@ -120,7 +116,7 @@ def sample(
     last_ending = replay.rows.ending[(at.end - 1) % ring, at.env]
     return Batch(
         state=at.step.state,
-        action=at.step.action if chunk_length == 1 else _chunks(replay, at, chunk_length),
+        action=chunks(replay, at, chunk_length),
         goal=replay.rows.reached[(at.row + steps - 1) % ring, at.env],
         steps=steps,
         left=left,
@@ -147,7 +143,7 @@ def sample_transitions(
     row. No row holds it for the newest step and for one that the time limit ended: these weigh 0.
     Source of the relabelling: arXiv 1707.01495, strategy "future". Consumes `rng`."""
     row_key, env_key, goal_key, share_key = jax.random.split(rng, 4)
-    at = _anchors(replay, *_draw(replay, row_key, env_key, batch_size, time, capacity))
+    at = anchors(replay, row_key, env_key, batch_size, time, capacity)
     ring = replay.rows.episode.shape[0]
     left = jnp.minimum(at.end - at.row, window)
     steps = uniform_steps(jax.random.uniform(goal_key, (batch_size,)), left)
@@ -167,7 +163,7 @@ def sample_transitions(
     )
 
 
-class _Anchors(NamedTuple):
+class Anchors(NamedTuple):
     """B rows: their time `row`, their `env`, the `step` in them, and the time after the newest step
     of their episode, `end`."""
 
@@ -177,17 +173,24 @@ class _Anchors(NamedTuple):
     end: jax.Array
 
 
+def anchors(replay, row_key, env_key, batch_size, time, capacity, chunk_length=1) -> Anchors:
+    """B rows, uniform over the newest `capacity` of all envs, or over those of them whose chunk is whole.
+    Consumes both keys."""
+    ring = replay.rows.episode.shape[0]
+    draw = partial(_draw, replay, batch_size=batch_size, time=time, capacity=capacity)
+    if chunk_length == 1:
+        row, env = draw(row_key, env_key)
+    else:
+        row, env = _draw_whole(replay, draw, row_key, env_key, chunk_length)
+    step = jax.tree.map(lambda x: x[row % ring, env], replay.rows)
+    return Anchors(row, env, step, replay.ends[env, step.episode % ring])
+
+
 def _draw(replay, row_key, env_key, batch_size, time, capacity):
     """Times and envs [B], uniform over the newest `capacity` rows."""
     filled = jnp.minimum(time, capacity)
     row = time - filled + jax.random.randint(row_key, (batch_size,), 0, filled)
     return row, jax.random.randint(env_key, (batch_size,), 0, replay.rows.episode.shape[1])
-
-
-def _anchors(replay, row, env) -> _Anchors:
-    ring = replay.rows.episode.shape[0]
-    step = jax.tree.map(lambda x: x[row % ring, env], replay.rows)
-    return _Anchors(row, env, step, replay.ends[env, step.episode % ring])
 
 
 # --- chunks ------------------------------------------------------------------------------
@@ -223,9 +226,11 @@ def _draw_whole(replay, draw, row_key, env_key, length):
     return row, env
 
 
-def _chunks(replay, at: _Anchors, length) -> jax.Array:
+def chunks(replay, at: Anchors, length: int) -> jax.Array:
     """The actions from the anchors on, [B, H A], first step first; one after the end of the episode is
     the last one again."""
+    if length == 1:
+        return at.step.action
     ring = replay.rows.episode.shape[0]
     ahead = jnp.arange(length, dtype=jnp.int32)[None]
     row = at.row[:, None] + jnp.minimum(ahead, (at.end - at.row - 1)[:, None])

@@ -40,13 +40,16 @@ _PROGRESS = [
 ]
 
 _TRAINING = [
-    Column("critic_loss", "float64", "-", "contrastive loss plus penalty, or squared TD error"),
+    Column(
+        "critic_loss", "float64", "-", "contrastive + penalty, squared TD error, or -log likelihood"
+    ),
     Column("categorical_accuracy", "float64", "share", "batch rows whose own goal has most energy"),
     Column("logsumexp", "float64", "nat", "mean logsumexp of the energies of a row"),
     Column("positive_energy", "float64", "-", "mean energy of matching pairs"),
     Column("negative_energy", "float64", "-", "mean energy of all other pairs"),
-    Column("value", "float64", "-", "mean of the smaller value of the batch's actions"),
+    Column("value", "float64", "-", "mean value: the smaller one, or minus discounted steps to go"),
     Column("reward", "float64", "-", "mean reward of the batch, relabelled goals included"),
+    Column("hit_share", "float64", "share", "batch rows whose goal the record reaches in the horizon"),
     Column("survival_loss", "float64", "nat", "cross-entropy of the survival network"),
     Column("survival_probability", "float64", "share", "mean predicted survival of sampled actions"),
     Column("actor_loss", "float64", "-", "minus energy or value, + alpha log pi; or -log pi of data"),
@@ -55,12 +58,12 @@ _TRAINING = [
     Column("actor_gradient_norm", "float64", "-", "L2 norm of the actor's gradient"),
     Column("state_action_gradient_norm", "float64", "-", "same, state-action encoder"),
     Column("goal_gradient_norm", "float64", "-", "same, goal encoder"),
-    Column("critic_gradient_norm", "float64", "-", "same, both critics of action values"),
+    Column("critic_gradient_norm", "float64", "-", "same, the whole critic of other methods"),
     Column("actor_parameter_norm", "float64", "-", "L2 norm of the actor's parameters, at the end"),
     Column("state_action_parameter_norm", "float64", "-", "same, state-action encoder"),
     Column("goal_parameter_norm", "float64", "-", "same, goal encoder"),
     Column("survival_parameter_norm", "float64", "-", "same, survival network"),
-    Column("critic_parameter_norm", "float64", "-", "same, both critics of action values"),
+    Column("critic_parameter_norm", "float64", "-", "same, the whole critic of other methods"),
     Column("first_nonfinite_update", "int64", "updates", "first update with a non-finite loss"),
 ]
 

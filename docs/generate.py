@@ -16,6 +16,7 @@ import typer
 from crlscale.cli.app import app
 from crlscale.config import RunConfig
 from crlscale.schema import GOALS, METRICS, SCHEMA_VERSION, Column
+from crlscale.survival_fields import SurvivalFields
 
 FOLDER = Path(__file__).parent
 WIDTH = 88
@@ -58,7 +59,10 @@ def settings_page() -> str:
         "| Field | Values | Default | Meaning |",
         "|---|---|---|---|",
     ]
-    for name, field in RunConfig.model_fields.items():
+    own_first = sorted(
+        RunConfig.model_fields.items(), key=lambda f: f[0] in SurvivalFields.model_fields
+    )
+    for name, field in own_first:
         default = "" if field.is_required() else f"`{_as_typed(field.default)}`"
         lines.append(f"| `{name}` | {_values(field.annotation)} | {default} | {field.description} |")
     return "\n".join(lines) + "\n"

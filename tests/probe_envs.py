@@ -87,14 +87,15 @@ class Line(GoalEnv):
     """`cells` in a row; an action (A = 1) above 1/3 moves right, below -1/3 left, else nowhere.
 
     State and goal: the cell as a one-hot vector (S = G = `cells`). Never fails. From d cells away the
-    goal is reached in step max(1, d) at best."""
+    goal is reached in step max(1, d) at best. Any cell is commanded, or always `commanded`."""
 
-    def __init__(self, cells: int):
-        self.cells = cells
+    def __init__(self, cells: int, commanded: int | None = None):
+        self.cells, self.commanded = cells, commanded
         self.spec = _probe_spec("line", state_size=cells, goal_size=cells, radius=0.5)
 
     def sample_goal(self, rng: jax.Array) -> jax.Array:
-        return jax.nn.one_hot(jax.random.randint(rng, (), 0, self.cells), self.cells)
+        cell = jax.random.randint(rng, (), 0, self.cells)
+        return jax.nn.one_hot(cell if self.commanded is None else self.commanded, self.cells)
 
     def start(self, rng: jax.Array, goal: jax.Array) -> State:
         return self._at(jax.random.randint(rng, (), 0, self.cells), goal)

@@ -14,10 +14,11 @@ import pytest
 from jaxprs import quick_jit
 from scipy import stats
 
-from crlscale.agents import gcbc, gcsl, sac, td3, twin_critics
+from crlscale.agents import batches, gcbc, gcsl, sac, td3, twin_critics
 from crlscale.agents.interface import algorithm
 from crlscale.agents.twin_critics import Twin
 from crlscale.config import RunConfig
+from crlscale.hits import Hits
 from crlscale.methods import METHODS
 from crlscale.program import split
 from crlscale.replay import Batch, Transitions
@@ -60,6 +61,19 @@ def triples(steps=(1, 2, 3, 4)):
     return Batch(
         numbers(0, B, S), numbers(1, B, A), numbers(3, B, G), steps, steps, jnp.zeros(B, jnp.int8)
     )
+
+
+def hits():
+    """A goal that holds already, two that are reached later, and one that is not within 4 steps."""
+    hit, steps = jnp.array([True, True, True, False]), jnp.array([0, 1, 3, 1], jnp.int32)
+    data = numbers(0, B, S), numbers(1, B, A), numbers(3, B, G)
+    return Hits(*data, hit, steps, jnp.full(B, 4, jnp.int32), jnp.zeros(B, jnp.int8))
+
+
+def data_for(agent):
+    """A batch such as `agent` samples."""
+    kinds = {batches.transitions: transitions, batches.hits: hits}
+    return kinds.get(algorithm(agent).sample, triples)()
 
 
 def leaves_equal(one, other):
@@ -219,8 +233,7 @@ def test_gcsl_sees_the_time_to_its_goal():
 def test_metrics_are_columns_and_move_the_agent(agent):
     """trap 10: names of columns, finite, and different for other data; norms of what is trained."""
     module, nets, fresh, hyper = made(agent)
-    td = METHODS[agent].commanded
-    data = transitions() if td else triples()
+    data = data_for(agent)
     update = quick_jit(partial(module.update, nets))
     stepped, metrics = update(fresh, data, jax.random.PRNGKey(0), hyper)
     norms = module.parameter_norms(stepped)

@@ -16,6 +16,7 @@ from crlscale.methods import METHODS
 from crlscale.presets import PRESETS, preset_settings
 from crlscale.program import NO_WINDOW, Hyper, Program, split
 from crlscale.settings import check_key, make_config
+from crlscale.survival_fields import SurvivalFields
 
 GIVEN = {
     "env": "point_u_maze",
@@ -40,6 +41,7 @@ AROUND = {
     "survival_bonus": {"agent": "safe_crl"},
     "exploration_noise": {"agent": "td3"},
     "commanded_horizon": {"agent": "gcsl"},
+    **{field: {"agent": "srl"} for field in SurvivalFields.model_fields},
 }
 # one legal other value for every field, and where it shows
 VARIED = {
@@ -65,6 +67,13 @@ VARIED = {
     "exploration_noise": (0.2, "program"),
     "commanded_horizon": (10, "program"),
     "chunk_length": (3, "program"),
+    "survival_horizon": (150, "program"),
+    "survival_bins": (20, "program"),
+    "censoring": ("horizon", "program"),
+    "dwell_steps": (3, "program"),
+    "value_discount": (0.99, "hyper"),
+    "current_share": (0.2, "hyper"),
+    "random_share": (0.3, "hyper"),
     "collector_depth": (8, "program"),
     "depth": (8, "program"),
     "actor_depth": (8, "program"),
@@ -209,10 +218,16 @@ def test_split_hands_every_setting_to_its_place():
         "exploration_noise": 0.1,
         "commanded_horizon": None,
         "chunk_length": 2,
+        "survival_horizon": 44,
+        "survival_bins": 44,
+        "censoring": "observed",
+        "dwell_steps": 1,
         "collector_depth": 6,
     }
     assert tuple(float(x) for x in hyper)[:7] == (0.75, 13, 0.25, 0.125, 0.5, 2.0, -2.0)
-    assert tuple(float(x) for x in hyper)[7:] == pytest.approx((0.0, 0.005, 1, 1, 0.75, 17))
+    assert tuple(float(x) for x in hyper)[7:] == pytest.approx(
+        (0.0, 0.005, 1, 1, 0.999, 0.05, 0.1, 0.75, 17)
+    )
     assert hyper._fields == (
         "discount",
         "hindsight_window",
@@ -225,11 +240,14 @@ def test_split_hands_every_setting_to_its_place():
         "polyak",
         "survival_weights",
         "survival_bonus",
+        "value_discount",
+        "current_share",
+        "random_share",
         "gradient_clip",
         "warmup_updates",
     )
     types = [jax.dtypes.canonicalize_dtype(x.dtype).name for x in hyper]
-    assert types == ["float32", "int32"] + ["float32"] * 10 + ["int32"]
+    assert types == ["float32", "int32"] + ["float32"] * 13 + ["int32"]
     assert isinstance(program, Program) and isinstance(hyper, Hyper)
 
 
@@ -441,6 +459,14 @@ def test_depths_named_are_legal(depth, block):
             "agent safe_crl has a network of 4 layers, which blocks of 3 cannot form",
         ),
         ({"energy": "mrn", "representation_size": 7}, "representation_size 7 is odd"),
+        ({"censoring": "horizon"}, "agent crl has no censoring; those that have: srl"),
+        ({"agent": "srl", "survival_horizon": 51}, "survival_horizon 51 is over the 50 steps"),
+        (
+            {"agent": "srl", "survival_horizon": 20, "survival_bins": 21},
+            "survival_bins 21 is over the 20 steps",
+        ),
+        ({"agent": "srl", "dwell_steps": 51}, "dwell_steps 51 is over the 50 steps"),
+        ({"agent": "srl", "random_share": 0.96}, "add up to more than 1"),
     ],
 )
 def test_mistakes_are_one_line_that_says_what_to_type(settings, words):
@@ -492,6 +518,25 @@ def test_run_id_names_the_method():
     """And fields of methods that came later leave the ids of crl as they were."""
     assert RunConfig(agent="sac_her").run_id.startswith("chain_8-sac_her-d4-")
     assert "agent" not in BASE.identity() and "polyak" not in BASE.identity()
+
+
+def test_hindsight_goals_decay_as_the_method_or_the_task_says():
+    assert RunConfig(env="chain_8", agent="srl").discount == 0.999
+    assert RunConfig(env="chain_8", agent="srl", discount=0.9).discount == 0.9
+    assert RunConfig(env="chain_8", agent="gcbc").discount == RunConfig(env="chain_8").discount == 0.95
+
+
+def test_survival_horizon_is_the_episode_up_to_1000_steps():
+    """One bin a step, if no number of bins is given."""
+    for settings, horizon, bins in (
+        ({"env": "chain_8"}, 50, 50),
+        ({"env": "ant"}, 1000, 1000),
+        ({"env": "ant", "episode_length": 3000}, 1000, 1000),
+        ({"env": "ant", "survival_bins": 32}, 1000, 32),
+        ({"env": "ant", "survival_horizon": 200}, 200, 200),
+    ):
+        program, _ = split(RunConfig(agent="srl", **settings))
+        assert (program.survival_horizon, program.survival_bins) == (horizon, bins)
 
 
 def test_only_her_relabels():

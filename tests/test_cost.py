@@ -29,6 +29,7 @@ from crlscale.cost import (
     update_seconds,
 )
 from crlscale.counts import collector_parameters, decisions, target_parameters
+from crlscale.depths import check_depth, halves
 from crlscale.methods import METHODS
 from crlscale.presets import PRESETS, preset_settings
 from crlscale.program import split
@@ -64,6 +65,9 @@ def elements(tree) -> int:
         {"agent": "td3", "collector_depth": 12},
         {"agent": "safe_crl", "chunk_length": 5},
         {"chunk_length": 2, "collector_depth": 8},
+        *({"agent": "srl", "depth": depth} for depth in (1, 2, 3, 12)),
+        {"agent": "srl", "block_size": 2, "depth": 6, "survival_bins": 9, "width": 5},
+        {"agent": "srl", "episode_length": 100, "hyperspherical": True},
     ],
     ids=str,
 )
@@ -134,6 +138,29 @@ def test_flops_of_the_other_methods_worked_by_hand():
     assert {agent: flops[agent] for agent in expected} == expected
 
 
+def test_flops_of_survival_methods_worked_by_hand():
+    """The same sizes at depth 8, 50 bins. Encoders of 4 layers each: state-action 2*16*(12 + 64 + 64) =
+    4480; goal 2*16*(2 + 64 + 64) and its scale and shift, 2*2*64*64, together 20544; the joined trunk
+    2*16*(256 + 8*16 + 1 + 50) and the basis 2*50*50, together 18920. The goal is encoded once."""
+    actor = 2 * 16 * (10 + 8 * 16 + 8)
+    assert update_flops(config_of(agent="srl", depth=8)) == 32 * (
+        3 * actor + 5 * 4480 + 3 * 20544 + 5 * 18920
+    )
+
+
+@pytest.mark.parametrize(
+    ("depth", "halves_of_it"), [(1, (1, 1)), (2, (1, 1)), (3, (2, 1)), (4, (2, 2)), (12, (8, 4))]
+)
+def test_both_encoders_share_the_depth(depth, halves_of_it):
+    """And are legal themselves; the arrays of those of 12 layers are compared above."""
+    assert halves(depth, 4) == halves_of_it
+    for block in (1, 2, 3, 4, 5):
+        for legal in [*range(2, block), *range(block, 60, block)][1:]:
+            larger, smaller = halves(legal, block)
+            assert larger + smaller == legal and 0 <= larger - smaller <= block
+            check_depth("depth", larger, block), check_depth("depth", smaller, block)
+
+
 def test_a_collector_costs_what_an_agent_of_its_depth_costs():
     alone, with_collector = config_of(depth=4), config_of(depth=4, collector_depth=8)
     deep = config_of(depth=8)
@@ -155,7 +182,7 @@ def test_a_chunk_is_decided_once_by_hand():
     assert acting == 16 * 2 * 17 * 2 * 16 * (10 + 64 + 24)
 
 
-@pytest.mark.parametrize("agent", ["crl", "ac_crl", "sac", "gcbc"])
+@pytest.mark.parametrize("agent", ["crl", "ac_crl", "sac", "gcbc", "srl"])
 def test_flops_are_those_that_xla_counts(agent):
     """One block, so nothing is computed twice and no loop hides its length. XLA also counts
     LayerNorm, swish and Adam, which shrink beside the matmuls as width and batch grow."""

@@ -51,7 +51,7 @@ def test_the_page_counts_layers_as_the_plan_does():
             if re.match(rf"\| `{name}`.* \| D", line) or re.match(rf"\| `\w+`, `{name}` \| D", line)
         )
         cells = [cell.strip() for cell in row.strip("|").split("|")]
-        assert cells[3] == (f"{layers}D" if layers else "0") + (f" + {fixed}" if fixed else "")
+        assert cells[3] == (f"{layers:g}D" if layers else "0") + (f" + {fixed}" if fixed else "")
         actor, *critics = re.findall(r"[\d.]+", cells[4])
         assert float(actor) == method.actor.passes
         assert sum(map(float, critics)) == sum(n.copies * n.passes for n in method.critic)

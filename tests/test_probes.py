@@ -11,15 +11,31 @@ import numpy as np
 import pytest
 from jaxprs import quick_jit
 from probe_envs import Line, OneStep
+from scipy import stats
 
 from crlscale import train
-from crlscale.agents import twin_critics
+from crlscale.agents import film_critic, hazards, twin_critics
 from crlscale.config import RunConfig
 from crlscale.methods import METHODS
 from crlscale.program import split
 
 DISCOUNT, LENGTH = 0.7, 12
 TD = [name for name, method in METHODS.items() if method.commanded]
+SMALL = {
+    "depth": 2,
+    "width": 32,
+    "representation_size": 16,
+    "batch_size": 64,
+    "num_envs": 16,
+    "unroll_length": 10,
+    "episode_length": LENGTH,
+    "prefill_steps": 30,
+    "replay_capacity": 1000,
+    "discount": DISCOUNT,
+    "eval_episodes": 200,
+    "actor_learning_rate": 1e-3,
+    "critic_learning_rate": 2e-3,
+}
 # What a method needs on a task this small: more noise where a third of the actions does nothing,
 # entropy that does not outweigh a reward of at most 1 / (1 - 0.7).
 NEEDS = {
@@ -33,23 +49,7 @@ NEEDS = {
 @functools.cache
 def trained(agent, env_class, *arguments, phases=60, updates=25, **settings):
     """(kernel, state) after `phases` x `updates` updates of 64 rows, 16 envs."""
-    config = RunConfig(
-        agent=agent,
-        depth=2,
-        width=32,
-        representation_size=16,
-        batch_size=64,
-        num_envs=16,
-        unroll_length=10,
-        episode_length=LENGTH,
-        prefill_steps=30,
-        replay_capacity=1000,
-        discount=DISCOUNT,
-        eval_episodes=200,
-        actor_learning_rate=1e-3,
-        critic_learning_rate=2e-3,
-        **{**NEEDS.get(agent, {}), **settings},
-    )
+    config = RunConfig(agent=agent, **{**SMALL, **NEEDS.get(agent, {}), **settings})
     program, hyper = split(config)
     kernel = train._Kernel(program, env_class(*arguments))
     state = quick_jit(kernel.init)(jax.random.PRNGKey(0))
@@ -109,3 +109,72 @@ def test_values_are_those_of_the_line():
     expected = DISCOUNT ** np.abs(np.clip(cell + move, 0, 1) - goal) / (1 - DISCOUNT)
     assert np.abs(np.asarray(found) - expected).mean() < 0.1
     assert np.corrcoef(found, expected)[0, 1] > 0.95
+
+
+# --- when a goal is reached ----------------------------------------------------------------
+def chances_of_moves(kernel, state, cells, commanded):
+    """P(left, nowhere, right) [cells, 3] of the policy that collects, exactly: a Gaussian's mass beyond
+    atanh(1/3)."""
+    goal = np.tile(np.eye(cells, dtype=np.float32)[commanded], (cells, 1))
+    observation = np.concatenate([np.eye(cells, dtype=np.float32), goal], 1)
+    mean, log_std = kernel.nets.actor.apply(state.agent.actor, jnp.asarray(observation))
+    edge, spread = np.arctanh(1 / 3), np.exp(np.asarray(log_std[:, 0], np.float64))
+    left = stats.norm.cdf(-edge, mean[:, 0], spread)
+    right = stats.norm.sf(edge, mean[:, 0], spread)
+    return np.stack([left, 1 - left - right, right], 1)
+
+
+def survival_of_a_walk(moves, start, goal, steps):
+    """P(goal not reached within k steps), k = 0 ... steps - 1, where the first step ends in `start` and
+    the walk goes on with chances `moves` [cells, 3]."""
+    cells, place, survival = len(moves), np.zeros(len(moves)), [1.0]
+    place[start] = 1.0
+    for _ in range(steps - 1):
+        place[goal] = 0.0
+        survival.append(place.sum())
+        after = np.zeros(cells)
+        for cell in range(cells):
+            for move, chance in zip((-1, 0, 1), moves[cell], strict=True):
+                after[np.clip(cell + move, 0, cells - 1)] += place[cell] * chance
+        place = after
+    return np.array(survival)
+
+
+@pytest.mark.slow
+def test_survival_is_that_of_the_walk():
+    """A policy that does not change, of one commanded goal, walks over three cells: the time to each cell
+    has a known distribution from each cell and move. With goals of random rows only, which no outcome
+    chose, the learned survival is it, though the time limit cuts all records."""
+    kernel, state = trained(
+        "srl",
+        Line,
+        3,
+        1,
+        random_share=1.0,
+        current_share=0.0,
+        actor_learning_rate=1e-9,
+        alpha_learning_rate=1e-9,
+        critic_learning_rate=5e-4,
+        batch_size=256,
+        num_envs=64,
+        phases=120,
+        updates=40,
+    )
+    moves = chances_of_moves(kernel, state, 3, commanded=1)
+    assert moves.min() > 0.02 and moves.max() < 0.9, "a walk, with a way to everywhere"
+    cell, goal, move = (x.ravel() for x in np.meshgrid(np.arange(3), np.arange(3), (-1, 0, 1)))
+    one_hot = np.eye(3, dtype=np.float32)
+    action = 0.7 * move[:, None].astype(np.float32)
+    nets, critic = kernel.nets.critic, state.agent.critic
+    side = nets.goal.apply(critic.goal, jnp.asarray(one_hot[goal]))
+    found, _ = film_critic.hazards_of(
+        nets, critic, side, jnp.asarray(one_hot[cell]), jnp.asarray(action)
+    )
+    found = np.exp(hazards.log_survival(found))
+    starts = np.clip(cell + move, 0, 2)
+    true = np.stack(
+        [survival_of_a_walk(moves, s, g, LENGTH) for s, g in zip(starts, goal, strict=True)]
+    )
+    seen = moves[cell, move + 1] > 0.1  # of moves that are hardly made little is known
+    assert seen.sum() == 24
+    assert np.abs(found - true)[seen].mean() < 0.02 and np.abs(found - true)[seen].max() < 0.12

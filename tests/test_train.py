@@ -265,6 +265,7 @@ STRUCTURAL = {"gradient_clip": (1e-3, 2e-3)}
 def test_every_traced_setting_is_varied():
     """Here, or for the methods that read it, in the tests of these."""
     others = {"hindsight_share", "polyak", "survival_weights", "survival_bonus"}
+    others |= {"value_discount", "current_share", "random_share"}
     assert {*VARIED, *STRUCTURAL, *others} == set(Hyper._fields)
 
 

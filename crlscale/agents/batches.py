@@ -5,6 +5,7 @@ Each takes (program, env, replay, rng, time, hyper) and consumes `rng`.
 
 import jax
 
+from crlscale import hits as events
 from crlscale import replay as ring
 from crlscale.envs.goal_env import GoalEnv
 from crlscale.program import Hyper, Program
@@ -44,6 +45,25 @@ def transitions(
         inside=env.inside,
         relabelled=hyper.hindsight_share,
         **where,
+    )
+
+
+def hits(
+    program: Program, env: GoalEnv, replay: ring.Replay, rng: jax.Array, time: jax.Array, hyper: Hyper
+) -> events.Hits:
+    """B steps with relabelled goals and when these were first reached."""
+    return events.sample_hits(
+        replay,
+        rng,
+        program.batch_size,
+        inside=env.inside,
+        horizon=program.survival_horizon,
+        dwell=program.dwell_steps,
+        current=hyper.current_share,
+        random=hyper.random_share,
+        discount=hyper.discount,
+        chunk_length=program.chunk_length,
+        **_where(program, time, hyper),
     )
 
 
