@@ -30,7 +30,7 @@ INTERACTIONS = {
 
 
 def interactions(truth: str, seeds: int, rng: np.random.Generator, studies: int) -> dict:
-    """Shares of studies in which the permutation test and the interval see an interaction, and of
+    """Shares of studies in which the test of additive effects and the interval see an interaction, and of
     intervals that hold the true one."""
     size, noise, growth = INTERACTIONS[truth]
     down, across = np.arange(DOWN), np.arange(ACROSS)
@@ -54,7 +54,7 @@ def interactions_table(known: dict) -> list[str]:
     lines = [
         "Each entry: " + " / ".join(map(str, SEEDS)) + " seeds.",
         "",
-        "| truth | permutation p <= 0.05 | interval without zero | interval holds the truth |",
+        "| truth | wild bootstrap p <= 0.05 | interval without zero | interval holds the truth |",
         "|---|---|---|---|",
     ]
     return lines + [_line(known, t, ("tested", "seen", "held")) for t in INTERACTIONS]

@@ -205,3 +205,22 @@ def _goal_row(run, case, index: int, evaluation: int) -> dict:
         "time_at_goal": evaluation + 10.0 * index + run.seed, "success_rate": 0.5, "first_hit": 1.0,
         "survival": 50.0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "axes", [{"depth": [4, 8, 16], "width": [16, 32], "batch_size": [64, 128]}, GRIDS["actor-critic"]]
+)
+def test_every_caption_says_what_became_of_diverged_runs(results, axes):
+    key = (*(levels[0] for levels in axes.values()), 0)
+    folder = write_study(results, axes, grow, outcome={key: "diverged"})
+    loaded = Loaded(folder, load_scores(folder, diverged="drop"))
+    kinds = [kind for kind in KINDS.values() if kind.applies(loaded)]
+    captions = []
+    for kind in kinds:
+        for theme in style.THEMES:
+            for picture in kind.find(loaded).pictures:
+                figure = picture.figure(theme)
+                texts = [text for text in figure.texts if text is not figure._suptitle]
+                captions.append(" ".join(" ".join(text.get_text().split()) for text in texts))
+    assert len(captions) >= 2 * len(kinds) >= 8
+    assert all(caption.endswith("Diverged runs are left out.") for caption in captions)

@@ -61,7 +61,7 @@ class ActorCritic:
             text += f": a doubling brings {_steps(critic)} in the critic, {_steps(actor)} in the actor"
             text += f", {_steps(self.joint)} in both; critic minus actor {_steps(self.difference)}"
         if self.grid.p_value is not None:
-            text += f"; permutation p of additive effects = {self.grid.p_value:.3f}"
+            text += f"; wild bootstrap p of additive effects = {self.grid.p_value:.3f}"
         if self.half is None:
             return f"{text}. No pair of cells tests the rule of half the depth for the actor."
         return (

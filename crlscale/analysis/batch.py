@@ -44,7 +44,7 @@ class BatchByDepth:
             if found.low is not None:
                 text += f" (95 % interval {found.low:+.2f} to {found.high:+.2f})"
         if self.grid.p_value is not None:
-            text += f"; permutation p of additive effects = {self.grid.p_value:.3f}"
+            text += f"; wild bootstrap p of additive effects = {self.grid.p_value:.3f}"
         parts = [
             f"depth {depth}: "
             + (f"{s.level}" if s.level is not None else f"none shown up to {s.largest} ({s.verdict})")

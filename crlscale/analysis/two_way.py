@@ -1,8 +1,8 @@
 """Two axes of a grid together: what a doubling of each brings, and whether they help each other.
 
 Slopes are weighted sums of the cells' IQMs per doubling of an axis, so their intervals are Welch's.
-The interaction is tested by permuting the residuals of the additive model (Freedman and Lane 1983);
-its linear part, the change of one slope with each doubling of the other axis, has an interval."""
+The interaction is tested by a wild bootstrap (Wu 1986; random signs as in Davidson and Flachaire 2008):
+the spread may differ from cell to cell, which a permutation of residuals does not bear. Its linear part, the change of one slope with each doubling of the other axis, has an interval."""
 
 import itertools
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class TwoWay:
     score. `main` has the slopes of both axes averaged over the other one [steps a doubling], `slopes`
     that of `across` at each level of `down`. `interaction` is by how much that slope grows with each
     doubling of `down`; None where the grid has holes. `p_value` belongs to "the effects only add"
-    (permutation; None where no cell has two seeds)."""
+    (wild bootstrap; None where no cell has two seeds)."""
 
     study: str
     down: str
@@ -132,19 +132,32 @@ def interaction_p(
     draws: int = DRAWS,
 ) -> float | None:
     """P(cells depart as much from additive effects, in units of their seeds' spread, when the truth
-    is additive), by permuting the residuals of the additive model; `places` are (row, column)."""
+    is additive): to the additive model each seed's own noise is added again with a random sign;
+    `places` are (row, column)."""
     models = _models(tuple(places), tuple(len(cell) for cell in cells))
     if models is None:
         return None
     basis, whole = models
     scores = np.concatenate(cells)
     fitted = basis @ (basis.T @ scores)
-    dealt = rng.permuted(np.tile(scores - fitted, (draws, 1)), axis=1)
-    drawn = np.vstack([scores, fitted + dealt])
+    noise = _noise(cells, scores - fitted, (basis**2).sum(axis=1))
+    signs = rng.choice([-1.0, 1.0], (draws, len(scores)))
+    drawn = np.vstack([scores, fitted + signs * noise])
     total = (drawn**2).sum(axis=1)
-    left = np.maximum(total - ((drawn @ whole) ** 2).sum(axis=1), 1e-12 * total)
-    ratio = (total - ((drawn @ basis) ** 2).sum(axis=1)) / left
+    least = 1e-12 * total  # below is rounding
+    left = np.maximum(total - ((drawn @ whole) ** 2).sum(axis=1), least)
+    apart = total - ((drawn @ basis) ** 2).sum(axis=1)
+    ratio = np.where(apart < least, 0.0, apart) / left
     return float((1 + np.sum(ratio[1:] >= ratio[0] * (1 - 1e-9))) / (1 + draws))
+
+
+def _noise(cells: list[np.ndarray], residuals: np.ndarray, leverage: np.ndarray) -> np.ndarray:
+    """Of each seed its distance from the mean of its cell, as large on average as its spread; of a lone
+    seed that from the additive model. `residuals` [runs] and `leverage` [runs] are of that model."""
+    seeds = np.repeat([len(cell) for cell in cells], [len(cell) for cell in cells])
+    within = np.concatenate([cell - cell.mean() for cell in cells])
+    lone = residuals / np.sqrt(np.maximum(1 - leverage, 1e-9))
+    return np.where(seeds > 1, within * np.sqrt(seeds / np.maximum(seeds - 1, 1)), lone)
 
 
 @lru_cache(maxsize=64)

@@ -12,21 +12,22 @@ from crlscale.figures import style, words
 from crlscale.figures.cells import aside, draw_cells
 
 
-def draw_batch_by_depth(result: BatchByDepth, theme: str = "light") -> Figure:
+@style.styled
+def draw_batch_by_depth(result: BatchByDepth) -> Figure:
     """Depth down, batch size across."""
     found = result.grid.interaction
     slope = "" if found is None else f"; interaction {_steps(found)} per doubling of both"
-    return _draw(result.grid, f"depth and batch size: interaction {result.verdict}", slope, theme=theme)
-
-
-def draw_actor_critic(result: ActorCritic, theme: str = "light") -> Figure:
-    """The actor's depth down, the critic's across."""
-    found = result.difference
-    slope = "" if found is None else f"; critic minus actor {_steps(found)} per doubling"
-    return _draw(result.grid, f"where depth pays more: {result.verdict}", slope, theme=theme)
+    return _draw(result.grid, f"depth and batch size: interaction {result.verdict}", slope)
 
 
 @style.styled
+def draw_actor_critic(result: ActorCritic) -> Figure:
+    """The actor's depth down, the critic's across."""
+    found = result.difference
+    slope = "" if found is None else f"; critic minus actor {_steps(found)} per doubling"
+    return _draw(result.grid, f"where depth pays more: {result.verdict}", slope)
+
+
 def _draw(grid: TwoWay, finding: str, slope: str) -> Figure:
     rows, columns = len(grid.levels[0]), len(grid.levels[1])
     figure = style.empty_figure(9.4, max(3.9, 0.55 * rows + 2.2))
@@ -36,7 +37,7 @@ def _draw(grid: TwoWay, finding: str, slope: str) -> Figure:
     _draw_lines(lines, grid)
     held = "".join(f", {axis.replace('_', ' ')} {level}" for axis, level in grid.fixed.items())
     figure.suptitle(f"{grid.flat[0].config.env}{held}: {finding}", x=0.01, ha="left", size=10)
-    p_value = "" if grid.p_value is None else f"permutation p of additive effects {grid.p_value:.3f}"
+    p_value = "" if grid.p_value is None else f"wild bootstrap p of additive effects {grid.p_value:.3f}"
     style.caption(
         figure,
         words.sentences(
