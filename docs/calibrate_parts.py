@@ -70,6 +70,7 @@ TRUTHS = {
     "saturating": ([0, 1.5, 2.5, 3.25, 3.75, 4], ()),
 }
 SEEDS_OF_STUDIES = (3, 5, 10)
+CALLS, LONGEST = 500, 10
 
 
 def _study(truth: str, means: list, seeds: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -84,28 +85,32 @@ def _study(truth: str, means: list, seeds: int, rng: np.random.Generator) -> lis
 
 
 def steps_found(truth: str, seeds: int, rng: np.random.Generator, studies: int) -> dict:
-    """Shares of the shapes, and of the sets of levels that hold the planted one."""
+    """Shares of the shapes, and of the sets of levels that hold the planted one. With a planted step
+    it goes on until CALLS studies called one, at most LONGEST times as long: few do if it is small."""
     means, planted = TRUTHS[truth]
     x = np.arange(1.0, len(means) + 1)
     shapes, right, held, wide, several = [], 0, 0, 0, 0
-    for _ in range(studies):
+    called = 0
+    while len(shapes) < studies or (planted and called < CALLS and len(shapes) < LONGEST * studies):
         found = find_step(x, _study(truth, means, seeds, rng), rng, DRAWS)
         shapes.append(found.shape)
+        called += found.shape in STEP_SHAPES
         if found.level is None:
             continue
         right += found.level in planted
         held += any(found.interval[0] <= level <= found.interval[1] for level in planted)
         wide += found.interval[1] - found.interval[0] + 1
         several += len(found.levels) > 1
-    stepped = sum(shape in STEP_SHAPES for shape in shapes)
+    drawn = len(shapes)
     return {
-        "nothing": sum(shape in ("flat", "irregular") for shape in shapes) / studies,
-        "gradual": sum(shape in ("gradual", "falling") for shape in shapes) / studies,
-        "stepped": stepped / studies,
-        "several": several / studies,
-        "right": right / max(stepped, 1),
-        "held": held / max(stepped, 1),
-        "levels": wide / max(stepped, 1),
+        "drawn": drawn,
+        "nothing": sum(shape in ("flat", "irregular") for shape in shapes) / drawn,
+        "gradual": sum(shape in ("gradual", "falling") for shape in shapes) / drawn,
+        "stepped": called / drawn,
+        "several": several / drawn,
+        "right": right / max(called, 1),
+        "held": held / max(called, 1),
+        "levels": wide / max(called, 1),
     }
 
 

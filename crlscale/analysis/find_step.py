@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import fdtrc
+from scipy.special import fdtrc, ndtri, stdtrit
 
 from crlscale.analysis.step_models import PARAMETERS, STEPS, Families, Fit, bic
-from crlscale.stats import CONFIDENCE, resample_means, weighted_sum
 from crlscale.stats import p_value as two_sided_p
+from crlscale.stats import resample_means, weighted_sum
 
 SIGNIFICANCE = 0.05
-GRADUAL = (
-    0.04  # for a step against a line: permuted residuals see a step in a little more than they say
-)
+GRADUAL = 0.04  # for a step against a line: dealt residuals see steps a little too often
 LACK_OF_FIT = 0.01
+LEVELS = 0.97  # of the set of levels: the studies that call a small step are those that exaggerate it
 DRAWS = 2000
 
 
@@ -93,7 +92,7 @@ def _pick(families, scores, bests, criteria, rng, draws) -> tuple[Fit, float | N
     p_gradual = permuted_residuals(
         families, scores, bests["linear"].fitted, ["linear"], kinds, rng, draws
     )
-    if p_gradual > SIGNIFICANCE:
+    if p_gradual > GRADUAL:
         return bests["linear"], p_gradual
     while winner in STEPS:  # several steps must be more than noise makes of what is simpler
         simpler = kinds[: kinds.index(winner)]
@@ -125,16 +124,24 @@ def permuted_residuals(families, scores, fitted, shapes, others, rng, draws: int
 
 def _places(families, fit, cells, rng, draws) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
     """The first level above each change point, and the ends of its interval over a bootstrap."""
-    explained, _ = families.explained(fit.shape, resample_means(cells, draws, rng))
+    means = np.array([cell.mean() for cell in cells])
+    drawn = means + _student(cells) * (resample_means(cells, draws, rng) - means)
+    explained, _ = families.explained(fit.shape, drawn)
     drawn = families.level_above(fit.shape, explained.argmax(axis=1)).reshape(draws, -1)
     levels = families.level_above(fit.shape, np.array([fit.member])).reshape(-1)
-    tail = (1 - CONFIDENCE) / 2
+    tail = (1 - LEVELS) / 2
     ends = np.quantile(drawn, [tail, 1 - tail], axis=0, method="inverted_cdf")
     intervals = [
         (min(int(low), int(level)), max(int(high), int(level)))
         for level, low, high in zip(levels, *ends, strict=True)
     ]
     return tuple(int(level) for level in levels), tuple(intervals)
+
+
+def _student(cells) -> float:
+    """By how much few seeds understate their spread: Student's quantile over the normal one."""
+    spare = sum(len(cell) - 1 for cell in cells)
+    return float(stdtrit(spare, 0.975) / ndtri(0.975)) if spare else 1.0
 
 
 def _permutation_p(families: Families, scores, rng: np.random.Generator, draws: int) -> float:
