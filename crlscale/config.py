@@ -65,6 +65,7 @@ class RunConfig(SurvivalFields):
     contrastive_loss: Literal["forward", "backward", "symmetric", "binary"] = later(
         "crl: InfoNCE over goals, over state-action pairs or both, or binary NCE", "forward"
     )
+    trajectory_negatives: int = later("crl: more negatives of a row, from its own trajectory", 0, ge=0)
     hindsight_share: float = later(
         "HER: share of a batch whose goal is replaced by one achieved later", 0.8, gt=0, le=1
     )

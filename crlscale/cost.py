@@ -21,6 +21,7 @@ from crlscale.counts import (
     critic_parameters,
     decisions,
     layers_passed,
+    pairs,
     replay_bytes,
     target_parameters,
     train_flops,
@@ -62,9 +63,10 @@ def device_bytes(config: RunConfig, seeds: int = 1) -> float:
     moments and gradients, targets, activations, logits, the ring."""
     blocks = max(config.actor_layers, config.critic_layers) / config.block_size
     activations = FLOAT * config.batch_size * config.width * (3 * blocks + 12 * config.block_size)
-    pairs = 4 * FLOAT * config.batch_size**2 if config.method.pairs else 0
+    energies = 4 * FLOAT * pairs(config)
     held = FLOAT * (5 * trained_parameters(config) + target_parameters(config))
-    return seeds * (held + 2 * activations + pairs + replay_bytes(config))
+    networks = 2 + config.trajectory_negatives  # two at once, and the goal encoder for each negative
+    return seeds * (held + networks * activations + energies + replay_bytes(config))
 
 
 def host_bytes(config: RunConfig) -> float:
@@ -133,12 +135,11 @@ def run_seconds(config: RunConfig, warm: bool = False, rate: float | None = None
 def update_seconds(config: RunConfig, rate: float | None = None) -> float:
     """Predicted seconds of one update on one core of the given matmul rate, None for this machine's."""
     elements = layers_passed(config) * config.batch_size * config.width
-    pairs = config.batch_size**2 if config.method.pairs else 0
     return (
         UPDATE_SECONDS
         + update_flops(config) / (rate or _rate(config.batch_size, config.width))
         + elements * ELEMENT_SECONDS
-        + pairs * PAIR_SECONDS
+        + pairs(config) * PAIR_SECONDS
         + trained_parameters(config) * PARAMETER_SECONDS
     )
 

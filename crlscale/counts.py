@@ -48,20 +48,27 @@ def acting_parameters(config: RunConfig) -> int:
 def layers_passed(config: RunConfig) -> float:
     """Layers of width W, the first one too, that a row passes in one update, in forward-equivalents,
     a collector's too."""
-    own = sum(n.copies * n.passes * (_depth(config, n) + 1) for n in _networks(config))
+    own = sum(_passes(config, n) * (_depth(config, n) + 1) for n in _networks(config))
     collector = _collector(config)
     return own + (layers_passed(collector) if collector else 0)
 
 
 def update_flops(config: RunConfig) -> float:
     """Dense FLOPs of one update: each forward-equivalent of each network (crlscale.methods) by the
-    layers it really has, plus the energies of B x B pairs, and the same of a collector.
+    layers it really has, plus the energies of B x B pairs and those of a row with its k trajectory
+    negatives, and the same of a collector.
     Recomputation under checkpointing is not counted."""
     batch = config.batch_size
-    passes = sum(n.copies * n.passes * _forward(config, n) for n in _networks(config))
-    energies = 3 * 2 * batch * config.representation_size if config.method.pairs else 0
+    passes = sum(_passes(config, n) * _forward(config, n) for n in _networks(config))
+    energies = 3 * 2 * pairs(config) * config.representation_size
     collector = _collector(config)
-    return batch * (passes + energies) + (update_flops(collector) if collector else 0)
+    return batch * passes + energies + (update_flops(collector) if collector else 0)
+
+
+def pairs(config: RunConfig) -> int:
+    """Energies of one contrastive loss: B x B, and B x k."""
+    batch = config.batch_size
+    return batch * (batch + config.trajectory_negatives) if config.method.pairs else 0
 
 
 def train_flops(config: RunConfig) -> float:
@@ -96,6 +103,12 @@ def _collector(config: RunConfig) -> RunConfig | None:
     depth = config.collector_depth
     depths = {"depth": depth, "actor_depth": None, "critic_depth": None, "collector_depth": None}
     return None if depth is None else config.model_copy(update=depths)
+
+
+def _passes(config: RunConfig, network: Network) -> float:
+    """Forward-equivalents of one row, all copies together."""
+    rows = 1 + config.trajectory_negatives * network.negatives
+    return network.copies * network.passes * rows
 
 
 def _depth(config: RunConfig, network: Network) -> int:

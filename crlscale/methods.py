@@ -25,7 +25,8 @@ class Network:
     `layers`: so many whatever D is. `passes` are the forward-equivalents of one update, for each of
     `copies` networks and its target together: a forward is 1, its backward 2, or 1 where only the
     input's gradient is taken.
-    `target`: whether each copy has a slowly moving twin."""
+    `target`: whether each copy has a slowly moving twin. `negatives`: whether a row passes once more for
+    each of its `trajectory_negatives`."""
 
     inputs: tuple[str, ...]
     heads: tuple[str, ...]
@@ -37,6 +38,7 @@ class Network:
     norms: tuple[str, ...] = ()
     copies: int = 1
     target: bool = False
+    negatives: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,10 @@ def _td3(words: str, *reads: str) -> Method:
     return Method("crlscale.agents.td3", words, actor, (critics,), reads, commanded=True)
 
 
-_ENCODERS = (Network(("state", "action"), ("embedding",), 5), Network(("goal",), ("embedding",), 3))
+_ENCODERS = (
+    Network(("state", "action"), ("embedding",), 5),
+    Network(("goal",), ("embedding",), 3, negatives=True),
+)
 
 
 def _film_critic(*encoder_depths: dict) -> tuple[Network, ...]:
@@ -111,7 +116,7 @@ _SURVIVAL_FIELDS = (
 
 
 def _crl(words: str, chunk_length: int) -> Method:
-    reads = ("energy", "contrastive_loss", "chunk_length")
+    reads = ("energy", "contrastive_loss", "chunk_length", "trajectory_negatives")
     return Method(
         "crlscale.agents.crl",
         words,
@@ -206,6 +211,12 @@ def check_method(name: str, defaults: dict, values: dict) -> None:
                 value=block,
                 remedy=f"--set block_size={network.layers}",
             )
+    if values["trajectory_negatives"] and values["contrastive_loss"] == "backward":
+        raise CrlscaleError(
+            "contrastive_loss backward compares the rows of a goal; trajectory_negatives are goals of a row",
+            value=values["trajectory_negatives"],
+            remedy="--set contrastive_loss=symmetric",
+        )
     size = values["representation_size"]
     if values["energy"] == "mrn" and size % 2:
         raise CrlscaleError(

@@ -27,6 +27,7 @@ class Program:
     exploration_noise: float
     commanded_horizon: int | None
     chunk_length: int
+    trajectory_negatives: int
     survival_horizon: int
     survival_bins: int
     censoring: str
@@ -78,6 +79,7 @@ def split(config: RunConfig) -> tuple[Program, Hyper]:
         exploration_noise=config.exploration_noise,
         commanded_horizon=config.commanded_horizon,
         chunk_length=config.chunk_steps,
+        trajectory_negatives=config.trajectory_negatives,
         survival_horizon=survival_horizon(config),
         survival_bins=survival_bins(config),
         censoring=config.censoring,

@@ -30,7 +30,8 @@ class Replay(NamedTuple):
 class Batch(NamedTuple):
     """B triples: `state` [B, S], `action` [B, A] or of a chunk [B, H A], hindsight `goal` [B, G], `steps`
     int32 [B] how far ahead the goal lies, `left` int32 [B] how many recorded steps it was drawn from, and
-    `ending` int8 [B] what ends those: RUNNING (the newest step), FAILURE, TIME_LIMIT or CUT."""
+    `ending` int8 [B] what ends those: RUNNING (the newest step), FAILURE, TIME_LIMIT or CUT; `elsewhere`
+    [B, k, G] k more goals of the same trajectory, at any time (None for k = 0)."""
 
     state: jax.Array
     action: jax.Array
@@ -38,6 +39,7 @@ class Batch(NamedTuple):
     steps: jax.Array
     left: jax.Array
     ending: jax.Array
+    elsewhere: jax.Array | None = None
 
 
 class Transitions(NamedTuple):
@@ -100,21 +102,23 @@ def sample(
     discount: jax.Array | None,
     window: jax.Array,
     chunk_length: int = 1,
+    elsewhere: int = 0,
 ) -> Batch:
     """B anchors, uniform over the newest `capacity` rows of all envs, each with a hindsight goal;
     without `discount` all goals of the same trajectory are equally likely. With a `chunk_length` of
-    H > 1 anchors are uniform over the rows whose chunk is whole (`whole_chunks`).
+    H > 1 anchors are uniform over the rows whose chunk is whole (`whole_chunks`). `elsewhere` asks for
+    so many more goals of each anchor's trajectory, all kept ones equally likely.
 
     `time` is the number of rows written so far (at least 1), `window` the farthest goal allowed.
     Consumes `rng`."""
-    row_key, env_key, goal_key = jax.random.split(rng, 3)
+    row_key, env_key, goal_key, *more_keys = jax.random.split(rng, 4 if elsewhere else 3)
     at = anchors(replay, row_key, env_key, batch_size, time, capacity, chunk_length)
     left = jnp.minimum(at.end - at.row, window)
     u = jax.random.uniform(goal_key, (batch_size,))
     steps = uniform_steps(u, left) if discount is None else hindsight_steps(u, left, discount)
     ring = replay.rows.episode.shape[0]
     last_ending = replay.rows.ending[(at.end - 1) % ring, at.env]
-    return Batch(
+    batch = Batch(
         state=at.step.state,
         action=chunks(replay, at, chunk_length),
         goal=replay.rows.reached[(at.row + steps - 1) % ring, at.env],
@@ -122,6 +126,11 @@ def sample(
         left=left,
         ending=jnp.where(left < at.end - at.row, CUT, last_ending).astype(jnp.int8),
     )
+    if not elsewhere:
+        return batch
+    oldest = time - jnp.minimum(time, capacity)
+    u = jax.random.uniform(*more_keys, (batch_size, elsewhere))
+    return batch._replace(elsewhere=_anywhere(replay, at, oldest, u))
 
 
 def sample_transitions(
@@ -184,6 +193,20 @@ def anchors(replay, row_key, env_key, batch_size, time, capacity, chunk_length=1
         row, env = _draw_whole(replay, draw, row_key, env_key, chunk_length)
     step = jax.tree.map(lambda x: x[row % ring, env], replay.rows)
     return Anchors(row, env, step, replay.ends[env, step.episode % ring])
+
+
+def _anywhere(replay, at: Anchors, oldest, u) -> jax.Array:
+    """What the trajectories of the anchors reached in any of their steps since the time `oldest`, past
+    and future alike: [B, k, G] for u [B, k] uniform in [0, 1).
+
+    The episode before ends where this one begins. Its entry of `ends` can be taken only by the newest
+    episode, C later, and then each of the C rows is an episode of its own: this one begins at its row."""
+    ring = replay.rows.episode.shape[0]
+    before = replay.ends[at.env, (at.step.episode - 1) % ring]
+    begin = jnp.maximum(jnp.where(before > at.row, at.row, before), oldest)
+    steps = uniform_steps(u, (at.end - begin)[:, None])
+    row = begin[:, None] + steps - 1
+    return replay.rows.reached[row % ring, at.env[:, None]]
 
 
 def _draw(replay, row_key, env_key, batch_size, time, capacity):

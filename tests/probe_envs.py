@@ -115,6 +115,15 @@ class Line(GoalEnv):
         return self._pack(cell, jax.nn.one_hot(cell, self.cells), goal, jnp.zeros((), bool))
 
 
+class Blind(Line):
+    """The same line, but the state shows the cell at the start of an episode only, then nothing."""
+
+    def step(self, state: State, action: jax.Array) -> State:
+        after = super().step(state, action)
+        obs = after.obs.at[: self.cells].set(0.0)
+        return after.replace(obs=obs)
+
+
 def _probe_spec(name: str, state_size: int, goal_size: int, radius: float):
     return dataclasses.replace(
         task_spec("chain_2"),

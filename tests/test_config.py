@@ -67,6 +67,7 @@ VARIED = {
     "exploration_noise": (0.2, "program"),
     "commanded_horizon": (10, "program"),
     "chunk_length": (3, "program"),
+    "trajectory_negatives": (2, "program"),
     "survival_horizon": (150, "program"),
     "survival_bins": (20, "program"),
     "censoring": ("horizon", "program"),
@@ -185,9 +186,10 @@ def test_split_hands_every_setting_to_its_place():
         gradient_clip=0.75,
         warmup_updates=17,
         energy="mrn",
-        contrastive_loss="backward",
+        contrastive_loss="symmetric",
         collector_depth=6,
         chunk_length=2,
+        trajectory_negatives=3,
     )
     program, hyper = split(config)
     given = {name: getattr(program, name) for name in Program.__dataclass_fields__}
@@ -214,10 +216,11 @@ def test_split_hands_every_setting_to_its_place():
         "eval_envs": 55,
         "agent": "crl",
         "energy": "mrn",
-        "contrastive_loss": "backward",
+        "contrastive_loss": "symmetric",
         "exploration_noise": 0.1,
         "commanded_horizon": None,
         "chunk_length": 2,
+        "trajectory_negatives": 3,
         "survival_horizon": 44,
         "survival_bins": 44,
         "censoring": "observed",
@@ -453,6 +456,15 @@ def test_depths_named_are_legal(depth, block):
         ({"chunk_length": 51}, "chunk_length 51 is over episode_length 50"),
         ({"agent": "ac_crl", "episode_length": 2}, "chunk_length 3 is over episode_length 2"),
         ({"agent": "sac", "chunk_length": 3}, "agent sac has no chunk_length; those that have: crl"),
+        ({"trajectory_negatives": -1}, "trajectory_negatives = -1 is not legal"),
+        (
+            {"agent": "safe_crl", "trajectory_negatives": 1},
+            "agent safe_crl has no trajectory_negatives",
+        ),
+        (
+            {"trajectory_negatives": 1, "contrastive_loss": "backward"},
+            "contrastive_loss backward compares the rows of a goal",
+        ),
         ({"agent": "gcbc", "critic_depth": 8}, "agent gcbc has no critic"),
         (
             {"agent": "safe_crl", "block_size": 3, "depth": 3},

@@ -38,6 +38,30 @@ def test_each_loss_is_that_of_its_definition(name, penalty):
     assert metrics["critic_loss"] == loss
 
 
+def test_more_negatives_of_a_row_by_hand():
+    """Rows [1, 2 | 0] and [3, 0 | 1], the last one a negative of that row only: logsumexp 2.4076 and
+    3.1698. Binary: six pairs, of which the softplus of the last ones are 0.6931 and 1.3133."""
+    logits, more = jnp.array([[1.0, 2.0], [3.0, 0.0]]), jnp.array([[0.0], [1.0]])
+    lse = np.array([2.4076060, 3.1698460])
+    found = {n: contrastive_loss(n, logits, jnp.float32(0.1), more) for n in ("forward", "binary")}
+    expected = np.mean(lse - [1, 0]) + 0.1 * np.mean(lse**2)
+    assert float(found["forward"][0]) == pytest.approx(expected, rel=1e-6)
+    pairs = [1.3132617 - 1, 2.1269280, 3.0485873, 0.6931472, 0.6931472, 1.3132617]
+    assert float(found["binary"][0]) == pytest.approx(np.mean(pairs) + 0.1 * np.mean(lse**2), rel=1e-6)
+    plain = contrastive_loss("forward", logits, jnp.float32(0.1))[1]
+    for loss, metrics in found.values():
+        assert metrics["critic_loss"] == loss
+        assert all(metrics[key] == plain[key] for key in plain if key != "critic_loss")
+
+
+def test_more_negatives_in_the_symmetric_loss_are_in_its_forward_half():
+    rng = np.random.default_rng(0)
+    logits, more = (jnp.asarray(rng.standard_normal((4, n)), jnp.float32) for n in (4, 3))
+    loss = {n: float(contrastive_loss(n, logits, jnp.float32(0.1), more)[0]) for n in LOSSES}
+    plain = float(contrastive_loss("backward", logits, jnp.float32(0.1))[0])
+    assert loss["symmetric"] == pytest.approx((loss["forward"] + plain) / 2, rel=1e-6)
+
+
 def test_binary_by_hand():
     """trap 13: logits [2, 0], [-1, 1]; -log sigmoid of 2 and 1, -log(1 - sigmoid) of 0 and -1."""
     loss, _ = contrastive_loss("binary", jnp.array([[2.0, 0.0], [-1.0, 1.0]]), jnp.float32(0.0))

@@ -65,6 +65,7 @@ def elements(tree) -> int:
         {"agent": "td3", "collector_depth": 12},
         {"agent": "safe_crl", "chunk_length": 5},
         {"chunk_length": 2, "collector_depth": 8},
+        {"trajectory_negatives": 2},
         *({"agent": "srl", "depth": depth} for depth in (1, 2, 3, 12)),
         {"agent": "srl", "block_size": 2, "depth": 6, "survival_bins": 9, "width": 5},
         {"agent": "srl", "episode_length": 100, "hyperspherical": True},
@@ -182,11 +183,29 @@ def test_a_chunk_is_decided_once_by_hand():
     assert acting == 16 * 2 * 17 * 2 * 16 * (10 + 64 + 24)
 
 
-@pytest.mark.parametrize("agent", ["crl", "ac_crl", "sac", "gcbc", "srl"])
-def test_flops_are_those_that_xla_counts(agent):
+def test_trajectory_negatives_cost_their_goals_and_one_energy_each_by_hand():
+    """Five more goals a row through the goal encoder, forward and backward, and 5 more energies a row."""
+    plain, more = config_of(), config_of(trajectory_negatives=5)
+    assert update_flops(more) - update_flops(plain) == 32 * 5 * (3 * 4160 + 3 * 2 * 64)
+    assert device_bytes(more) > device_bytes(plain) and update_seconds(more) > update_seconds(plain)
+
+
+@pytest.mark.parametrize(
+    ("agent", "more"),
+    [
+        ("crl", {}),
+        ("ac_crl", {}),
+        ("sac", {}),
+        ("gcbc", {}),
+        ("srl", {}),
+        ("crl", {"trajectory_negatives": 2}),
+    ],
+    ids=str,
+)
+def test_flops_are_those_that_xla_counts(agent, more):
     """One block, so nothing is computed twice and no loop hides its length. XLA also counts
     LayerNorm, swish and Adam, which shrink beside the matmuls as width and batch grow."""
-    config = config_of(agent=agent, depth=4, width=256, batch_size=256)
+    config = config_of(agent=agent, depth=4, width=256, batch_size=256, **more)
     trainer = make_trainer(split(config)[0], 1)
     state = shapes(config)
     tally = jax.eval_shape(trainer.start_tally, state)

@@ -312,6 +312,7 @@ STATIC = {
     "energy": "dot",
     "contrastive_loss": "backward",
     "chunk_length": 3,
+    "trajectory_negatives": 2,
     "collector_depth": 1,
     "actor_depth": 3,
     "critic_depth": 3,

@@ -15,13 +15,14 @@ def geometric(
     program: Program, env: GoalEnv, replay: ring.Replay, rng: jax.Array, time: jax.Array, hyper: Hyper
 ) -> ring.Batch:
     """B triples whose hindsight goal lies k steps ahead with probability proportional to discount^k,
-    each with the actions of a chunk."""
+    each with the actions of a chunk and the program's number of other goals of its trajectory."""
     return ring.sample(
         replay,
         rng,
         program.batch_size,
         discount=hyper.discount,
         chunk_length=program.chunk_length,
+        elsewhere=program.trajectory_negatives,
         **_where(program, time, hyper),
     )
 

@@ -1,7 +1,8 @@
 """Losses over the matrix of energies of a batch, whose diagonal holds the matching pairs.
 
 B batch; row i is a state-action pair, column j a goal. Each loss has the squared logsumexp as a
-penalty, along the axis over which it compares (rows for binary).
+penalty, along the axis over which it compares (rows for binary). `more` [B, k] are the energies of each
+row with k goals of its own, which are further negatives of that row and of no other (None for k = 0).
 Sources: forward, backward, symmetric InfoNCE: arXiv 2408.11052; binary NCE: arXiv 2206.07568.
 """
 
@@ -14,22 +15,29 @@ def _info_nce(positive, lse, penalty):
     return jnp.mean(lse - positive) + penalty * jnp.mean(lse**2)
 
 
-def _forward(logits, lse, penalty):
+def _forward(logits, lse, penalty, more):
+    if more is not None:
+        lse = jax.nn.logsumexp(jnp.concatenate([logits, more], axis=1), axis=1)
     return _info_nce(jnp.diagonal(logits), lse, penalty)
 
 
-def _backward(logits, lse, penalty):
+def _backward(logits, lse, penalty, more):
     return _info_nce(jnp.diagonal(logits), jax.nn.logsumexp(logits, axis=0), penalty)
 
 
-def _symmetric(logits, lse, penalty):
-    return 0.5 * (_forward(logits, lse, penalty) + _backward(logits, lse, penalty))
+def _symmetric(logits, lse, penalty, more):
+    return 0.5 * (_forward(logits, lse, penalty, more) + _backward(logits, lse, penalty, more))
 
 
-def _binary(logits, lse, penalty):
-    """Mean over all B x B pairs of the cross-entropy with labels 1 on the diagonal, else 0."""
+def _binary(logits, lse, penalty, more):
+    """Mean over all B x (B + k) pairs of the cross-entropy with labels 1 on the diagonal, else 0."""
     labels = jnp.eye(len(logits))
     cross_entropy = jnp.mean(jax.nn.softplus(logits) - labels * logits)
+    if more is not None:
+        batch, count = more.shape
+        lse = jax.nn.logsumexp(jnp.concatenate([logits, more], axis=1), axis=1)
+        negatives = jnp.mean(jax.nn.softplus(more))
+        cross_entropy = (batch * cross_entropy + count * negatives) / (batch + count)
     return cross_entropy + penalty * jnp.mean(lse**2)
 
 
@@ -42,12 +50,15 @@ def weighted_forward(logits: jax.Array, penalty: jax.Array, weights: jax.Array) 
     return jnp.mean(weights * (lse - jnp.diagonal(logits) + penalty * lse**2))
 
 
-def contrastive_loss(name: str, logits: jax.Array, penalty: jax.Array) -> tuple[jax.Array, dict]:
-    """The loss `name` of logits [B, B] -> loss, metrics, which are row-wise whatever the loss."""
+def contrastive_loss(
+    name: str, logits: jax.Array, penalty: jax.Array, more: jax.Array | None = None
+) -> tuple[jax.Array, dict]:
+    """The loss `name` of logits [B, B] and `more` [B, k] -> loss, metrics. These are row-wise and over
+    the B x B pairs whatever the loss and k, so that they compare."""
     batch = logits.shape[0]
     positive = jnp.diagonal(logits)
     lse = jax.nn.logsumexp(logits, axis=1)
-    loss = LOSSES[name](logits, lse, penalty)
+    loss = LOSSES[name](logits, lse, penalty, more)
     return loss, {
         "critic_loss": loss,
         "categorical_accuracy": jnp.mean(jnp.argmax(logits, axis=1) == jnp.arange(batch)),

@@ -75,8 +75,17 @@ def critic_loss(nets: Networks, critic: Critic, batch: Batch, penalty: jax.Array
     phi = nets.state_action.apply(critic.state_action, jnp.concatenate([batch.state, batch.action], -1))
     psi = nets.goal.apply(critic.goal, batch.goal)
     logits = ENERGIES[nets.energy].matrix(phi, psi)
-    loss, metrics = contrastive_loss(nets.contrastive_loss, logits, penalty)
+    more = None if batch.elsewhere is None else _negatives(nets, critic, phi, batch.elsewhere)
+    loss, metrics = contrastive_loss(nets.contrastive_loss, logits, penalty, more)
     return loss, (psi, metrics)
+
+
+def _negatives(nets: Networks, critic: Critic, phi, goals) -> jax.Array:
+    """Energies [B, k] of phi [B, R] with goals [B, k, G] of each row."""
+    batch, count, size = goals.shape
+    psi = nets.goal.apply(critic.goal, goals.reshape(batch * count, size))
+    energies = ENERGIES[nets.energy].paired(jnp.repeat(phi, count, axis=0), psi)
+    return energies.reshape(batch, count)
 
 
 def actor_loss(nets: Networks, actor: dict, critic: Critic, psi, alpha, batch: Batch, noise):
