@@ -266,6 +266,7 @@ def test_every_traced_setting_is_varied():
     """Here, or for the methods that read it, in the tests of these."""
     others = {"hindsight_share", "polyak", "survival_weights", "survival_bonus"}
     others |= {"value_discount", "current_share", "random_share"}
+    others |= {"value_discount", "current_share", "random_share"}
     assert {*VARIED, *STRUCTURAL, *others} == set(Hyper._fields)
 
 
@@ -329,7 +330,14 @@ STATIC = {
 
 
 # the same of fields that the base's method does not read: the agent that does, another value
-STATIC_OF_OTHERS = {"exploration_noise": ("td3", 0.5), "commanded_horizon": ("gcsl", 3)}
+STATIC_OF_OTHERS = {
+    "exploration_noise": ("td3", 0.5),
+    "commanded_horizon": ("gcsl", 3),
+    "survival_horizon": ("srl", 40),
+    "survival_bins": ("srl", 10),
+    "censoring": ("srl", "horizon"),
+    "dwell_steps": ("srl", 2),
+}
 
 
 def traced(program):
