@@ -8,8 +8,8 @@ import math
 
 from crlscale.config import RunConfig
 from crlscale.depths import halves
-from crlscale.methods import HAZARD_RANK, Network
-from crlscale.survival_fields import survival_bins
+from crlscale.methods import HAZARD_RANK, OCCUPANCY_BINS, Network
+from crlscale.survival_fields import survival_bins, survival_horizon
 
 FLOAT = 4  # bytes
 
@@ -132,6 +132,7 @@ def _sizes(config: RunConfig, names: tuple[str, ...]) -> int:
         "horizon": 1,
         "rank": min(HAZARD_RANK, survival_bins(config)),
         "bins": survival_bins(config),
+        "occupancy": min(OCCUPANCY_BINS, survival_horizon(config)),
     }
     return sum(sizes[name] for name in names)
 

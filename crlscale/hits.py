@@ -19,7 +19,8 @@ class Hits(NamedTuple):
     """B rows: `state` [B, S], `action` [B, A] or of a chunk, relabelled `goal` [B, G]; `hit` bool [B] whether the goal
     was seen to be reached, `steps` int32 [B] when first (0: it holds already; means nothing without a
     hit), `observed` int32 [B] how many later steps, at most H, the record has; `ending` int8 [B] how
-    the trajectory stands after its newest step."""
+    the trajectory stands after its newest step; `closeness` [B, H] how close to the goal each later
+    step of the record is (0 beyond it; None where the method does not ask)."""
 
     state: jax.Array
     action: jax.Array
@@ -28,6 +29,7 @@ class Hits(NamedTuple):
     steps: jax.Array
     observed: jax.Array
     ending: jax.Array
+    closeness: jax.Array | None = None
 
 
 def sample_hits(
@@ -45,6 +47,7 @@ def sample_hits(
     discount: jax.Array,
     window: jax.Array,
     chunk_length: int = 1,
+    closeness: Callable[[jax.Array, jax.Array], jax.Array] | None = None,
 ) -> Hits:
     """B anchors, uniform over the newest `capacity` rows of all envs (those with whole chunks of
     `chunk_length` actions), each with a goal and its first hit.
@@ -53,7 +56,8 @@ def sample_hits(
     state is known to have achieved what the row before it reached, so the first step of an episode gets
     a later goal), of a share `random` what any row reached, of the rest what a later step of the same
     trajectory reached, k steps ahead (at most `window`) with probability proportional to discount^k.
-    `inside(reached [B, H, G], goal [B, 1, G])` says who is at the goal. Consumes `rng`."""
+    `inside(reached [B, H, G], goal [B, 1, G])` says who is at the goal, `closeness` how close [B, H].
+    Consumes `rng`."""
     row_key, env_key, goal_key, share_key, *random_keys = jax.random.split(rng, 6)
     at = anchors(replay, row_key, env_key, batch_size, time, capacity, chunk_length)
     other = anchors(replay, *random_keys, batch_size, time, capacity)
@@ -69,8 +73,8 @@ def sample_hits(
     goal = jnp.where(anywhere[:, None], other.step.reached, goal)
 
     observed = jnp.minimum(left, horizon)
-    found = inside(_later(replay, at, horizon), goal[:, None, :])
-    hit, steps = first_hit(found, observed, dwell)
+    later = _later(replay, at, horizon)
+    hit, steps = first_hit(inside(later, goal[:, None, :]), observed, dwell)
     return Hits(
         state=at.step.state,
         action=chunks(replay, at, chunk_length),
@@ -79,18 +83,27 @@ def sample_hits(
         steps=jnp.where(already, 0, steps),
         observed=observed,
         ending=replay.rows.ending[(at.end - 1) % ring, at.env],
+        closeness=None if closeness is None else _closeness(closeness, later, goal, observed),
     )
 
 
 def first_hit(found: jax.Array, observed: jax.Array, dwell: int) -> tuple[jax.Array, jax.Array]:
     """Whether, and at which step, the first run of `dwell` steps inside is complete, for `found` bool
     [B, H] (step 1 ... H) of which the first `observed` [B] are of the record -> bool [B], int32 [B]."""
-    step = 1 + jnp.arange(found.shape[1], dtype=jnp.int32)[None, :]
-    inside = (found & (step <= observed[:, None])).astype(jnp.int32)
+    inside = (found & _counted(observed, found.shape[1])).astype(jnp.int32)
     count = jnp.cumsum(inside, axis=1)
     before = jnp.pad(count, ((0, 0), (dwell, 0)))[:, : found.shape[1]]
     complete = count - before == dwell
     return jnp.any(complete, axis=1), 1 + jnp.argmax(complete, axis=1).astype(jnp.int32)
+
+
+def _closeness(closeness, later, goal, observed) -> jax.Array:
+    return jnp.where(_counted(observed, later.shape[1]), closeness(later, goal[:, None, :]), 0.0)
+
+
+def _counted(observed: jax.Array, horizon: int) -> jax.Array:
+    """Which of the steps 1 ... H are of the record, bool [B, H]."""
+    return jnp.arange(horizon, dtype=jnp.int32)[None, :] < observed[:, None]
 
 
 def _later(replay: Replay, at: Anchors, horizon: int) -> jax.Array:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from crlscale.errors import CrlscaleError
 
 SURVIVAL_LAYERS = 4  # of the network that predicts survival, whatever the depth
+OCCUPANCY_BINS = 32  # of the share of time at a goal, at most one a step
 HAZARD_RANK = 64  # numbers that say the hazards of all bins, at most one a bin
 
 
@@ -19,7 +20,7 @@ class Network:
     """One residual network: a trunk of `depth` x D layers with linear heads.
 
     `inputs` and `heads` name sizes: state, action, goal, embedding (R), value (1), horizon (1), rank and
-    bins (of the hazards). An action is that of a whole chunk. `maps` are more linear layers behind the
+    bins (of the hazards), occupancy (bins of that). An action is that of a whole chunk. `maps` are more linear layers behind the
     heads, from one size to another, `norms` the sizes of LayerNorms there.
     `half`: its trunk has the "larger" or the "smaller" half of D (crlscale.depths), and `depth` is 0.5.
     `layers`: so many whatever D is. `passes` are the forward-equivalents of one update, for each of
@@ -91,14 +92,15 @@ _ENCODERS = (
 )
 
 
-def _film_critic(*encoder_depths: dict) -> tuple[Network, ...]:
-    """Encoders of state-action and goal, and the trunk that joins them; the goal's is passed once."""
+def _film_critic(*encoder_depths: dict, heads: tuple = ()) -> tuple[Network, ...]:
+    """Encoders of state-action and goal, and the trunk that joins them, with more `heads`; the goal's is
+    passed once."""
     joined, to_joined = ("embedding",) * 4, (("embedding", "embedding"),) * 2
     first, second = encoder_depths
     return (
         Network(("state", "action"), ("embedding",), 5, norms=("embedding",), **first),
         Network(("goal",), ("embedding",), 3, norms=("embedding",), maps=to_joined, **second),
-        Network(joined, ("value", "rank"), 5, maps=(("rank", "bins"),)),
+        Network(joined, ("value", "rank", *heads), 5, maps=(("rank", "bins"),)),
     )
 
 
@@ -148,6 +150,16 @@ METHODS: dict[str, Method] = {
         _SURVIVAL_FIELDS,
         chunk_length=1,
         discount=0.999,
+    ),
+    "chrono_srl": Method(
+        "crlscale.agents.chrono_srl",
+        "survival RL whose embeddings are as far apart as the goal, with time at goal where tasks fail",
+        _gaussian(3),
+        _film_critic({}, {}, heads=("occupancy",)),
+        (*_SURVIVAL_FIELDS, "distance_weight", "hinge_weight", "occupancy_weight"),
+        pairs=True,
+        chunk_length=2,
+        discount=0.99,
     ),
     "sac": _sac("soft actor-critic on the sparse reward"),
     "sac_her": _sac("the same with hindsight relabelling", "hindsight_share"),

@@ -64,6 +64,9 @@ class Hyper(NamedTuple):
     value_discount: jax.Array
     current_share: jax.Array
     random_share: jax.Array
+    distance_weight: jax.Array
+    hinge_weight: jax.Array
+    occupancy_weight: jax.Array
     gradient_clip: jax.Array | None
     warmup_updates: jax.Array
 
@@ -115,6 +118,9 @@ def split(config: RunConfig) -> tuple[Program, Hyper]:
         value_discount=jnp.float32(config.value_discount),
         current_share=jnp.float32(config.current_share),
         random_share=jnp.float32(config.random_share),
+        distance_weight=jnp.float32(config.distance_weight),
+        hinge_weight=jnp.float32(config.hinge_weight),
+        occupancy_weight=jnp.float32(config.occupancy_weight),
         gradient_clip=None if config.gradient_clip is None else jnp.float32(config.gradient_clip),
         warmup_updates=jnp.int32(config.warmup_updates),
     )

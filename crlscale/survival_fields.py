@@ -43,6 +43,11 @@ class SurvivalFields(BaseModel):
     random_share: float = later(
         "srl: share of goals that any step of any env achieved", 0.1, ge=0, le=1
     )
+    distance_weight: float = later(
+        "chrono_srl: weight of embeddings as far apart as the goal", 1.0, ge=0
+    )
+    hinge_weight: float = later("chrono_srl: weight of embeddings of other goals being far", 1.0, ge=0)
+    occupancy_weight: float = later("chrono_srl: weight of the loss of time at goal", 1.0, ge=0)
 
 
 def survival_horizon(config) -> int:

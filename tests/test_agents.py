@@ -70,9 +70,18 @@ def hits():
     return Hits(*data, hit, steps, jnp.full(B, 4, jnp.int32), jnp.zeros(B, jnp.int8))
 
 
+def hits_and_closeness():
+    """The same; each row was close to its goal in some of its later steps, and the last one failed."""
+    closeness = jnp.asarray(np.random.default_rng(4).integers(0, 4, (B, 50)) / 3, jnp.float32)
+    recorded = jnp.arange(50)[None, :] < 4
+    ending = jnp.array([0, 2, 0, 1], jnp.int8)
+    return hits()._replace(closeness=jnp.where(recorded, closeness, 0.0), ending=ending)
+
+
 def data_for(agent):
     """A batch such as `agent` samples."""
     kinds = {batches.transitions: transitions, batches.hits: hits}
+    kinds[batches.hits_and_closeness] = hits_and_closeness
     return kinds.get(algorithm(agent).sample, triples)()
 
 

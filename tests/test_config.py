@@ -41,7 +41,7 @@ AROUND = {
     "survival_bonus": {"agent": "safe_crl"},
     "exploration_noise": {"agent": "td3"},
     "commanded_horizon": {"agent": "gcsl"},
-    **{field: {"agent": "srl"} for field in SurvivalFields.model_fields},
+    **{field: {"agent": "chrono_srl"} for field in SurvivalFields.model_fields},
 }
 # one legal other value for every field, and where it shows
 VARIED = {
@@ -75,6 +75,9 @@ VARIED = {
     "value_discount": (0.99, "hyper"),
     "current_share": (0.2, "hyper"),
     "random_share": (0.3, "hyper"),
+    "distance_weight": (0.5, "hyper"),
+    "hinge_weight": (0.0, "hyper"),
+    "occupancy_weight": (2.0, "hyper"),
     "collector_depth": (8, "program"),
     "depth": (8, "program"),
     "actor_depth": (8, "program"),
@@ -229,7 +232,7 @@ def test_split_hands_every_setting_to_its_place():
     }
     assert tuple(float(x) for x in hyper)[:7] == (0.75, 13, 0.25, 0.125, 0.5, 2.0, -2.0)
     assert tuple(float(x) for x in hyper)[7:] == pytest.approx(
-        (0.0, 0.005, 1, 1, 0.999, 0.05, 0.1, 0.75, 17)
+        (0.0, 0.005, 1, 1, 0.999, 0.05, 0.1, 1, 1, 1, 0.75, 17)
     )
     assert hyper._fields == (
         "discount",
@@ -246,11 +249,14 @@ def test_split_hands_every_setting_to_its_place():
         "value_discount",
         "current_share",
         "random_share",
+        "distance_weight",
+        "hinge_weight",
+        "occupancy_weight",
         "gradient_clip",
         "warmup_updates",
     )
     types = [jax.dtypes.canonicalize_dtype(x.dtype).name for x in hyper]
-    assert types == ["float32", "int32"] + ["float32"] * 13 + ["int32"]
+    assert types == ["float32", "int32"] + ["float32"] * 16 + ["int32"]
     assert isinstance(program, Program) and isinstance(hyper, Hyper)
 
 
@@ -534,6 +540,7 @@ def test_run_id_names_the_method():
 
 def test_hindsight_goals_decay_as_the_method_or_the_task_says():
     assert RunConfig(env="chain_8", agent="srl").discount == 0.999
+    assert RunConfig(env="chain_8", agent="chrono_srl").discount == 0.99
     assert RunConfig(env="chain_8", agent="srl", discount=0.9).discount == 0.9
     assert RunConfig(env="chain_8", agent="gcbc").discount == RunConfig(env="chain_8").discount == 0.95
 

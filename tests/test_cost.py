@@ -140,13 +140,17 @@ def test_flops_of_the_other_methods_worked_by_hand():
 
 
 def test_flops_of_survival_methods_worked_by_hand():
-    """The same sizes at depth 8, 50 bins. Encoders of 4 layers each: state-action 2*16*(12 + 64 + 64) =
+    """The same sizes at depth 8, 50 bins; ChronoSRL below without chunks: encoders of 8 layers, 32 more
+    outputs of the joined trunk, distances of 32 x 32 pairs. Encoders of 4 layers each: state-action 2*16*(12 + 64 + 64) =
     4480; goal 2*16*(2 + 64 + 64) and its scale and shift, 2*2*64*64, together 20544; the joined trunk
     2*16*(256 + 8*16 + 1 + 50) and the basis 2*50*50, together 18920. The goal is encoded once."""
     actor = 2 * 16 * (10 + 8 * 16 + 8)
     assert update_flops(config_of(agent="srl", depth=8)) == 32 * (
         3 * actor + 5 * 4480 + 3 * 20544 + 5 * 18920
     )
+    chrono = update_flops(config_of(agent="chrono_srl", depth=8, chunk_length=1))
+    more = 8 * 2 * 16 * 4 * 16 + 5 * 2 * 16 * 32 + 3 * 2 * 32 * 64
+    assert chrono == update_flops(config_of(agent="srl", depth=8)) + 32 * more
 
 
 @pytest.mark.parametrize(
@@ -198,6 +202,7 @@ def test_trajectory_negatives_cost_their_goals_and_one_energy_each_by_hand():
         ("sac", {}),
         ("gcbc", {}),
         ("srl", {}),
+        ("chrono_srl", {}),
         ("crl", {"trajectory_negatives": 2}),
     ],
     ids=str,

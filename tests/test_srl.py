@@ -49,7 +49,7 @@ def test_the_goal_modulates_the_embedding():
     nets, agent, _ = made(survival_bins=5)
     joined, rng = agent.critic.joined["params"], np.random.default_rng(0)
     z, g, scale, shift = rng.standard_normal((4, B, 6)).astype(np.float32)
-    found = nets.critic.joined.apply(agent.critic.joined, z, GoalSide(g, scale, shift))
+    found, _ = nets.critic.joined.apply(agent.critic.joined, z, GoalSide(g, scale, shift))
     moved = (1 + 0.1 * scale) * z + 0.1 * shift
     x = np.concatenate([moved, g, moved - g, moved * g], 1)
     block = jax.tree.map(lambda leaf: leaf[0], joined["trunk"]["blocks"]["Layer_0"])
@@ -78,7 +78,7 @@ def test_embeddings_have_a_norm_and_the_time_basis_a_rank():
     nets, agent, _ = made(episode_length=100)
     goal = nets.critic.goal.apply(agent.critic.goal, numbers(3, B, G))
     inputs = numbers(0, B, S), numbers(1, B, A)
-    _, z = film_critic.hazards_of(nets.critic, agent.critic, goal, *inputs)
+    z = film_critic.outputs(nets.critic, agent.critic, goal, *inputs).embedding
     for embedding in (z, goal.embedding):
         np.testing.assert_allclose(jnp.mean(embedding, 1), 0, atol=1e-5)
         np.testing.assert_allclose(jnp.var(embedding, 1), 1, atol=1e-3)
@@ -164,8 +164,8 @@ def learned_survival(censoring):
         agent, _ = update(agent, batch, jax.random.PRNGKey(index), hyper)
     goal = nets.critic.goal.apply(agent.critic.goal, blank[:2])
     state = jnp.eye(S)[:2]
-    found, _ = film_critic.hazards_of(nets.critic, agent.critic, goal, state, jnp.zeros((2, A)))
-    return np.asarray(jnp.exp(hazards.log_survival(found)))
+    found = film_critic.outputs(nets.critic, agent.critic, goal, state, jnp.zeros((2, A)))
+    return np.asarray(jnp.exp(hazards.log_survival(found.hazards)))
 
 
 @pytest.mark.slow

@@ -266,7 +266,7 @@ def test_every_traced_setting_is_varied():
     """Here, or for the methods that read it, in the tests of these."""
     others = {"hindsight_share", "polyak", "survival_weights", "survival_bonus"}
     others |= {"value_discount", "current_share", "random_share"}
-    others |= {"value_discount", "current_share", "random_share"}
+    others |= {"distance_weight", "hinge_weight", "occupancy_weight"}
     assert {*VARIED, *STRUCTURAL, *others} == set(Hyper._fields)
 
 

@@ -4,6 +4,7 @@ Each takes (program, env, replay, rng, time, hyper) and consumes `rng`.
 """
 
 import jax
+import jax.numpy as jnp
 
 from crlscale import hits as events
 from crlscale import replay as ring
@@ -53,6 +54,23 @@ def hits(
     program: Program, env: GoalEnv, replay: ring.Replay, rng: jax.Array, time: jax.Array, hyper: Hyper
 ) -> events.Hits:
     """B steps with relabelled goals and when these were first reached."""
+    return _hits(program, env, replay, rng, time, hyper)
+
+
+def hits_and_closeness(
+    program: Program, env: GoalEnv, replay: ring.Replay, rng: jax.Array, time: jax.Array, hyper: Hyper
+) -> events.Hits:
+    """The same, and how close each later step is: the share of three radii, the task's, a half and a
+    quarter of it, that it is within."""
+
+    def closeness(reached, goal):
+        distance, radius = env.distance(reached, goal), env.spec.success_radius
+        return sum((distance <= radius * part).astype(jnp.float32) for part in (1.0, 0.5, 0.25)) / 3.0
+
+    return _hits(program, env, replay, rng, time, hyper, closeness)
+
+
+def _hits(program, env, replay, rng, time, hyper, closeness=None):
     return events.sample_hits(
         replay,
         rng,
@@ -64,6 +82,7 @@ def hits(
         random=hyper.random_share,
         discount=hyper.discount,
         chunk_length=program.chunk_length,
+        closeness=closeness,
         **_where(program, time, hyper),
     )
 

@@ -35,6 +35,15 @@ class GoalSide(NamedTuple):
     shift: jax.Array
 
 
+class Outputs(NamedTuple):
+    """What the critic says of B rows: hazards, logits of `occupancy` [B, O] (None without that head),
+    and the `embedding` of the state-action [B, R]."""
+
+    hazards: Hazards
+    occupancy: jax.Array | None
+    embedding: jax.Array
+
+
 class Networks(NamedTuple):
     state_action: nn.Module
     goal: nn.Module
@@ -72,7 +81,8 @@ class GoalEncoder(nn.Module):
 
 
 class Joined(nn.Module):
-    """Embedding [B, R] and GoalSide -> Hazards of K bins.
+    """Embedding [B, R] and GoalSide -> Hazards of K bins, and logits [B, O] of an occupancy head of O
+    outputs (None for 0).
 
     The hazards' logits are a product: numbers of the pair, at most 64, times a learned basis over time,
     from -log K on, where each bin is as likely as another."""
@@ -80,6 +90,7 @@ class Joined(nn.Module):
     depth: int
     architecture: Architecture
     bins: int
+    occupancy_bins: int = 0
 
     @nn.compact
     def __call__(self, z, goal: GoalSide):
@@ -90,7 +101,10 @@ class Joined(nn.Module):
         already = dense(1, shape, name="already")(x)[..., 0]
         pair = dense(min(HAZARD_RANK, self.bins), shape, name="pair")(x)
         later = dense(self.bins, shape, name="basis")(pair) - jnp.log(jnp.float32(self.bins))
-        return Hazards(already, later)
+        occupancy = None
+        if self.occupancy_bins:
+            occupancy = dense(self.occupancy_bins, shape, name="occupancy")(x)
+        return Hazards(already, later), occupancy
 
 
 def init(nets: Networks, rng: jax.Array, state_size: int, action_size: int, goal_size: int) -> Critic:
@@ -102,9 +116,7 @@ def init(nets: Networks, rng: jax.Array, state_size: int, action_size: int, goal
     return Critic(state_action, goal, nets.joined.init(keys[2], none, GoalSide(none, none, none)))
 
 
-def hazards_of(
-    nets: Networks, critic: Critic, goal: GoalSide, state, action
-) -> tuple[Hazards, jax.Array]:
-    """Hazards of reaching the goals from state [B, S] and action [B, A], and the embedding [B, R]."""
+def outputs(nets: Networks, critic: Critic, goal: GoalSide, state, action) -> Outputs:
+    """What the critic says of reaching the goals from state [B, S] and action [B, A]."""
     z = nets.state_action.apply(critic.state_action, jnp.concatenate([state, action], -1))
-    return nets.joined.apply(critic.joined, z, goal), z
+    return Outputs(*nets.joined.apply(critic.joined, z, goal), z)

@@ -78,8 +78,8 @@ def init(nets: Networks, rng: jax.Array, state_size: int, action_size: int, goal
 def critic_loss(nets: Networks, critic: Critic, batch: Hits):
     """Mean of minus the log likelihood -> loss, (GoalSide for the actor's loss, metrics)."""
     goal = nets.critic.goal.apply(critic.goal, batch.goal)
-    found, _ = film_critic.hazards_of(nets.critic, critic, goal, batch.state, batch.action)
-    loss = jnp.mean(hazards.negative_log_likelihood(found, nets.edges, batch, nets.to_horizon))
+    found = film_critic.outputs(nets.critic, critic, goal, batch.state, batch.action)
+    loss = jnp.mean(hazards.negative_log_likelihood(found.hazards, nets.edges, batch, nets.to_horizon))
     return loss, (goal, {"critic_loss": loss, "hit_share": jnp.mean(batch.hit.astype(jnp.float32))})
 
 
@@ -90,8 +90,8 @@ def actor_loss(
     -> loss, (mean log pi, mean V)."""
     mean, log_std = nets.actor.apply(actor, jnp.concatenate([batch.state, batch.goal], -1))
     action, log_prob = sample_action(mean, log_std, noise)
-    found, _ = film_critic.hazards_of(nets.critic, critic, goal, batch.state, action)
-    value = hazards.value(found, hazards.discounted_lengths(nets.edges, discount))
+    found = film_critic.outputs(nets.critic, critic, goal, batch.state, action)
+    value = hazards.value(found.hazards, hazards.discounted_lengths(nets.edges, discount))
     return jnp.mean(alpha * log_prob - value), (jnp.mean(log_prob), jnp.mean(value))
 
 
