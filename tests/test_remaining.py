@@ -63,6 +63,23 @@ def test_processes_that_are_idle_for_a_moment_count_as_many_as_there_is_work_for
     assert _Remaining(study, jobs=9).seconds(leaving) == pytest.approx(1000)
 
 
+def test_runs_that_wait_for_their_turn_in_a_process_are_not_at_work():
+    """A process of `runs_per_process` has six runs in hand: three have ended, one is at work."""
+    study = study_of()
+    statuses = statuses_of(study)
+    in_hand = Progress(statuses, running=list(study.configs))
+    assert _Remaining(study, jobs=1).seconds(in_hand) == pytest.approx(200 + 400 + 400)
+
+
+def test_runs_at_work_in_another_crlscale_count():
+    study = study_of()
+    statuses = statuses_of(study)
+    first, second, _ = list(study.cells.values())[1]
+    statuses[second] = statuses[first]
+    shared = Progress(statuses, running=[first], elsewhere=[second])
+    assert _Remaining(study, jobs=1).seconds(shared) == pytest.approx((200 + 200 + 400) / 2)
+
+
 def test_before_any_run_can_tell_its_pace_it_is_predicted_or_unknown():
     study = study_of()
     planned = {run_id: {"status": "planned"} for run_id in study.configs}

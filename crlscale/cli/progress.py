@@ -33,10 +33,13 @@ class _Remaining:
         self.remaining, self.jobs = Remaining(study, run_seconds), jobs
 
     def seconds(self, progress: Progress) -> float:
-        open_runs = sum(status["status"] not in ENDED for status in progress.statuses.values())
+        words = {run_id: status["status"] for run_id, status in progress.statuses.items()}
+        # a process may have several runs in hand, of which some have ended or wait for their turn
+        at_work = sum(words[i] == "running" for i in (*progress.running, *progress.elsewhere))
         # between two runs a process is idle for a moment; the queue of a cluster has none of ours
+        open_runs = sum(word not in ENDED for word in words.values())
         ours = 1 if progress.leaves_jobs else min(self.jobs, open_runs)
-        return self.remaining.seconds(progress.statuses, max(len(progress.running), ours), guess=1.0)
+        return self.remaining.seconds(progress.statuses, max(at_work, ours), guess=1.0)
 
 
 def _headline(progress: Progress, remaining: _Remaining) -> str:
