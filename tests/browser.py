@@ -108,7 +108,8 @@ def _rest(tab) -> None:
 
 
 def _desktop(tab, folder: str) -> dict:
-    """Figures as the page opens, on paper, after scrolling, and when the theme changes."""
+    """Figures as the page opens, on paper, after scrolling, and when the theme changes just before the
+    reader scrolls on."""
     near = tab.evaluate(_NEAR)
     opened = tab.evaluate(_DRAWN)
     static = tab.locator(".static img:visible").count()
@@ -124,6 +125,7 @@ def _desktop(tab, folder: str) -> dict:
     _rest(tab)
     documents = tab.evaluate("Bokeh.documents.length")
     tab.emulate_media(color_scheme="dark")
+    tab.evaluate("scrollTo(0, 0)")  # while they are drawn again
     tab.wait_for_function(f"Bokeh.documents.length >= {2 * documents}", timeout=WAIT)
     _rest(tab)
     return {

@@ -63,7 +63,7 @@
   };
 
   // --- which figure is drawn when ---------------------------------------------------------
-  const wanted = new Set(); // not drawn yet, and near
+  const wanted = new Set(); // near and not drawn yet, or drawn in the colours of the other theme
   const drawn = new Set();
   let drawing = false;
   const fromView = (figure) => {
@@ -97,7 +97,9 @@
   addEventListener("load", () => globalThis.requestIdleCallback?.(stored));
 
   const near = new IntersectionObserver((changes) => {
-    for (const { target, isIntersecting } of changes) if (isIntersecting) want(target); else wanted.delete(target);
+    for (const { target, isIntersecting } of changes) {
+      if (isIntersecting) want(target); else if (!drawn.has(target)) wanted.delete(target);
+    }
     draw();
   }, { rootMargin: "50% 0px" });
   for (const figure of figures) {
