@@ -16,11 +16,11 @@ from crlscale.replay import Anchors, Replay, anchors, chunks, hindsight_steps
 
 
 class Hits(NamedTuple):
-    """B rows: `state` [B, S], `action` [B, A] or of a chunk, relabelled `goal` [B, G]; `hit` bool [B] whether the goal
-    was seen to be reached, `steps` int32 [B] when first (0: it holds already; means nothing without a
-    hit), `observed` int32 [B] how many later steps, at most H, the record has; `ending` int8 [B] how
-    the trajectory stands after its newest step; `closeness` [B, H] how close to the goal each later
-    step of the record is (0 beyond it; None where the method does not ask)."""
+    """B rows: `state` [B, S], `action` [B, A] or of a chunk, relabelled `goal` [B, G]; `hit` bool [B]
+    whether the goal was seen to be reached, `steps` int32 [B] when first (0: it holds already; means
+    nothing without a hit), `observed` int32 [B] how many later steps, at most H, the record has;
+    `ending` int8 [B] how the trajectory stands after its newest step; `closeness` [B, H] how close to
+    the goal each later step of the record is (0 beyond it; None where the method does not ask)."""
 
     state: jax.Array
     action: jax.Array

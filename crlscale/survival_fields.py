@@ -23,25 +23,31 @@ class SurvivalFields(BaseModel):
     """Defaults are those of arXiv 2605.31273, but that a record is censored where it ends."""
 
     survival_horizon: int | None = later(
-        "srl: steps after which it does not matter when; null = the episode, at most 1000", None, gt=0
+        "srl, chrono_srl: steps after which it does not matter when; null = the episode, at most 1000",
+        None,
+        gt=0,
     )
     survival_bins: int | None = later(
-        "srl: bins of time up to the horizon, growing geometrically; null = one a step", None, gt=0
+        "srl, chrono_srl: bins of time up to the horizon, growing geometrically; null = one a step",
+        None,
+        gt=0,
     )
     censoring: Literal["observed", "horizon"] = later(
-        "srl: a goal not reached is known to be unreached until the record ends, or to the horizon",
+        "srl, chrono_srl: until when a goal not reached is unreached: to the end of the record or the horizon",
         "observed",
     )
-    dwell_steps: int = later("srl: steps in a row within the radius that count as reached", 1, gt=0)
+    dwell_steps: int = later(
+        "srl, chrono_srl: steps in a row within the radius that count as reached", 1, gt=0
+    )
     value_discount: float = later(
-        "srl: discount of time in values; discount is that of hindsight goals",
+        "srl, chrono_srl: discount of time in values; discount is that of hindsight goals",
         0.999,
         gt=0,
         le=MAX_DISCOUNT,
     )
-    current_share: float = later("srl: share of goals that hold already", 0.05, ge=0, le=1)
+    current_share: float = later("srl, chrono_srl: share of goals that hold already", 0.05, ge=0, le=1)
     random_share: float = later(
-        "srl: share of goals that any step of any env achieved", 0.1, ge=0, le=1
+        "srl, chrono_srl: share of goals that any step of any env achieved", 0.1, ge=0, le=1
     )
     distance_weight: float = later(
         "chrono_srl: weight of embeddings as far apart as the goal", 1.0, ge=0

@@ -2,7 +2,8 @@
 
 Slopes are weighted sums of the cells' IQMs per doubling of an axis, so their intervals are Welch's.
 The interaction is tested by a wild bootstrap (Wu 1986; random signs as in Davidson and Flachaire 2008):
-the spread may differ from cell to cell, which a permutation of residuals does not bear. Its linear part, the change of one slope with each doubling of the other axis, has an interval."""
+the spread may differ from cell to cell, which a permutation of residuals does not bear. Its linear part,
+the change of one slope with each doubling of the other axis, has an interval."""
 
 import itertools
 from collections.abc import Iterator
