@@ -29,6 +29,7 @@ from crlscale.counts import (
     update_flops,
 )
 from crlscale.device import cache_folder
+from crlscale.survival_fields import survival_bins, survival_horizon
 
 # Fitted on runs of the smoke, quick and laptop presets on two x86-64 cores and checked in
 # docs/performance.md; the matmul rates are measured on the machine that plans.
@@ -36,6 +37,8 @@ BASE_BYTES = 1.0e9  # Python with jax and brax, and compiling
 PHYSICS_BYTES = 0.5e9  # more for compiling an engine of brax
 ELEMENT_SECONDS = 1.0e-9  # LayerNorm, swish and copies, each activation of each pass
 PAIR_SECONDS = 9e-9  # logits of the B x B loss
+SEARCH_SECONDS = 14e-9  # looking for a hit, each step of the horizon of each row
+BIN_SECONDS = 32e-9  # likelihood and value from hazards, each bin of each row
 PARAMETER_SECONDS = 2.5e-9  # Adam and norms, each parameter
 UPDATE_SECONDS = 4e-4  # what an update costs at any size
 START_SECONDS = 22.0  # imports and compilation of the first run of a shape
@@ -140,8 +143,17 @@ def update_seconds(config: RunConfig, rate: float | None = None) -> float:
         + update_flops(config) / (rate or _rate(config.batch_size, config.width))
         + elements * ELEMENT_SECONDS
         + pairs(config) * PAIR_SECONDS
+        + _event_seconds(config)
         + trained_parameters(config) * PARAMETER_SECONDS
     )
+
+
+def _event_seconds(config: RunConfig) -> float:
+    """Of an update, for a method that learns when a goal is reached: what is no layer of width W."""
+    if "survival_horizon" not in config.method.reads:
+        return 0.0
+    a_row = survival_horizon(config) * SEARCH_SECONDS + survival_bins(config) * BIN_SECONDS
+    return config.batch_size * a_row
 
 
 def free_memory() -> float:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from crlscale.config import RunConfig
 from crlscale.cost import (
     actor_parameters,
     checkpoint_bytes,
@@ -328,3 +329,17 @@ def test_calibration_needs_no_cache(tmp_path, cache):
     assert float(done.stdout) > 0
     if cache != "refusing":
         assert all(rate > 0 for rate in json.loads((folder / "matmul.json").read_text()).values())
+
+
+def test_time_to_learn_when_a_goal_is_reached():
+    """Measured on one core of ours (srl on reacher, depth 4, width 64, batch 256): 18.8 ms of CPU an
+    update with 1,000 steps and bins, 8.8 ms with 20 bins, 5.8 ms with 50 of both; 1.6 ms of each are
+    not explained. Without the bins and the search it was 5.6 ms for the first."""
+    plain = {"env": "reacher", "agent": "srl", "depth": 4, "width": 64, "batch_size": 256}
+    long, binned, short = (
+        update_seconds(RunConfig(**plain, **more), rate=8e10)
+        for more in ({}, {"survival_bins": 20}, {"survival_horizon": 50})
+    )
+    assert long - short == pytest.approx(13.0e-3, rel=0.15)
+    assert long - binned == pytest.approx(10.0e-3, rel=0.15)
+    assert long == pytest.approx(18.8e-3, rel=0.15)
