@@ -153,6 +153,14 @@ def test_the_lines_of_a_grid_differ(results):
     assert_texts_apart(figure)
 
 
+@pytest.mark.parametrize(("levels", "bands"), [(6, 6), (7, 0)])
+def test_bands_that_would_hide_each_other_are_left_out(results, levels, bands):
+    folder = write_study(results, {"depth": [2**i for i in range(1, levels + 1)]}, saturating)
+    figure = draw_learning_curves(load_learning_curves(folder, load_scores(folder)))
+    assert len(figure.axes[0].collections) == bands
+    assert ("No bands" in caption_of(figure)) == (bands == 0)
+
+
 # --- width against depth -------------------------------------------------------------------
 def test_width_vs_depth_has_three_panels_of_the_result(results):
     depth = write_study(results, {"depth": DEPTHS}, saturating)

@@ -8,6 +8,8 @@ from matplotlib.ticker import EngFormatter
 from crlscale.analysis.learning_curves import Curve, LearningCurves
 from crlscale.figures import style, words
 
+BANDS = 6  # so many bands over each other can still be told apart
+
 
 @style.styled
 def draw_learning_curves(result: LearningCurves) -> Figure:
@@ -21,7 +23,9 @@ def draw_learning_curves(result: LearningCurves) -> Figure:
         figure,
         words.sentences(
             f"thick: IQM over {words.seeds_words(cells, 'cell').removesuffix(' a cell')}; thin: seeds",
-            words.interval_words(cells, "band"),
+            words.interval_words(cells, "band")
+            if len(cells) <= BANDS
+            else f"no bands: {len(cells)} of them would hide each other (--json has the intervals)",
             words.budget_words(cells),
             words.missing_words(cells),
             f"study {result.study}",
@@ -34,7 +38,7 @@ def draw_curves(axes: Axes, result: LearningCurves) -> None:
     """Seeds, IQMs and bands into `axes`."""
     for curve, look in zip(result.curves, _looks(result), strict=True):
         _draw_seeds(axes, curve, look)
-        _draw_cell(axes, curve, look)
+        _draw_cell(axes, curve, look, band=len(result.curves) <= BANDS)
     axes.set_ylim(0, None)
     axes.set_xlim(0, None)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -50,7 +54,7 @@ def _draw_seeds(axes: Axes, curve: Curve, look: dict) -> None:
         style.tell(line, [f"{x:,} env steps: {words.exact(y)}; run {run_id}" for x, y in told])
 
 
-def _draw_cell(axes: Axes, curve: Curve, look: dict) -> None:
+def _draw_cell(axes: Axes, curve: Curve, look: dict, band: bool) -> None:
     known = [(x, e) for x, e in zip(curve.env_steps, curve.estimates, strict=True) if e is not None]
     steps = [x for x, _ in known]
     (line,) = axes.plot(
@@ -58,6 +62,8 @@ def _draw_cell(axes: Axes, curve: Curve, look: dict) -> None:
     )
     where = words.levels_words(curve.cell)
     style.tell(line, [f"{where}, {x:,} env steps: {words.estimate_words(e)}" for x, e in known])
+    if not band:
+        return
     bounds = [(e.low, e.high) if e.low is not None else (np.nan, np.nan) for _, e in known]
     low, high = zip(*bounds, strict=True)
     axes.fill_between(steps, low, high, color=look["color"], alpha=0.1, linewidth=0, zorder=1)
