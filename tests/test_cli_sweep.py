@@ -15,6 +15,7 @@ from reading_cli import run, run_json
 from real_runs import crlscale, read_only, snapshot
 from simulated import flat, write_study
 
+from crlscale.methods import METHODS
 from crlscale.study import load_study
 
 ROOT = Path(__file__).parent.parent
@@ -66,7 +67,7 @@ def test_plan_of_several_methods(results, capsys):
     less costs less, and a method without critic has none."""
     data = plan(capsys, "file", str(ROOT / "sweeps" / "methods.toml"), "--seeds", "1")
     runs = {(r["config"]["agent"], r["config"]["depth"]): r for r in data["runs"]}
-    assert len(runs) == len(data["runs"]) == 12
+    assert len(runs) == len(data["runs"]) == 2 * len(METHODS)
     assert "chain_8-td3_her-d32-" in runs["td3_her", 32]["run_id"]
     assert runs["gcbc", 4]["critic_parameters"] == 0 < runs["sac", 4]["critic_parameters"]
     assert runs["gcbc", 32]["train_flops"] < runs["td3_her", 32]["train_flops"]
