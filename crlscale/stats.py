@@ -152,6 +152,11 @@ def p_value(estimate: Estimate) -> float | None:
     return None if above is None else 2 * min(above, 1 - above)
 
 
+def relation(p: float) -> str:
+    """A p-value as sentences end in it: "= 0.012", or "< 0.001"."""
+    return f"= {p:.3f}" if p >= 0.001 else "< 0.001"
+
+
 def upper_limit(estimate: Estimate, confidence: float = CONFIDENCE) -> float | None:
     """The value that the quantity lies below with this one-sided confidence; None without one."""
     if estimate.standard_error is None:

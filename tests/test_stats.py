@@ -145,3 +145,12 @@ def test_three_seeds_of_a_normal_population_are_covered():
 def test_the_coverage_that_is_reported_is_the_simulated_one(seeds):
     for population, stated in zip(POPULATIONS, stats.SIMULATED_COVERAGE[seeds], strict=True):
         assert coverage(population, seeds, 10_000) == pytest.approx(stated, abs=0.0125)
+
+
+def test_small_p_values_are_not_called_zero():
+    assert [stats.relation(p) for p in (0.0, 0.00099, 0.001, 0.05)] == [
+        "< 0.001",
+        "< 0.001",
+        "= 0.001",
+        "= 0.050",
+    ]

@@ -7,7 +7,7 @@ import numpy as np
 from crlscale.analysis.saturation import MARGIN_SHARE
 from crlscale.analysis.two_way import TwoWay, grids, slope_weights, two_way
 from crlscale.score import StudyScores
-from crlscale.stats import CONFIDENCE, Estimate, upper_limit, weighted_sum
+from crlscale.stats import CONFIDENCE, Estimate, relation, upper_limit, weighted_sum
 
 AXES = ("actor_depth", "critic_depth")
 
@@ -61,7 +61,7 @@ class ActorCritic:
             text += f": a doubling brings {_steps(critic)} in the critic, {_steps(actor)} in the actor"
             text += f", {_steps(self.joint)} in both; critic minus actor {_steps(self.difference)}"
         if self.grid.p_value is not None:
-            text += f"; wild bootstrap p of additive effects = {self.grid.p_value:.3f}"
+            text += f"; wild bootstrap p of additive effects {relation(self.grid.p_value)}"
         if self.half is None:
             return f"{text}. No pair of cells tests the rule of half the depth for the actor."
         return (

@@ -7,6 +7,7 @@ import numpy as np
 from crlscale.analysis.saturation import Saturation, saturation
 from crlscale.analysis.two_way import TwoWay, grids, two_way
 from crlscale.score import StudyScores
+from crlscale.stats import relation
 
 SIGNIFICANCE = 0.05
 
@@ -44,7 +45,7 @@ class BatchByDepth:
             if found.low is not None:
                 text += f" (95 % interval {found.low:+.2f} to {found.high:+.2f})"
         if self.grid.p_value is not None:
-            text += f"; wild bootstrap p of additive effects = {self.grid.p_value:.3f}"
+            text += f"; wild bootstrap p of additive effects {relation(self.grid.p_value)}"
         parts = [
             f"depth {depth}: "
             + (f"{s.level}" if s.level is not None else f"none shown up to {s.largest} ({s.verdict})")

@@ -13,7 +13,7 @@ import numpy as np
 from crlscale.analysis.find_step import find_step
 from crlscale.errors import CrlscaleError
 from crlscale.score import CellScore, StudyScores
-from crlscale.stats import Estimate, Ratio, holm, p_value, ratio, weighted_sum
+from crlscale.stats import Estimate, Ratio, holm, p_value, ratio, relation, weighted_sum
 
 DEPTH_AXES = ("depth", "actor_depth", "critic_depth")
 MISFIT = "a step does not explain all levels"
@@ -118,7 +118,7 @@ class CriticalDepth:
             }
             text = ends[self.shape]
             if self.shape == "gradual" and self.p_gradual is not None:
-                text += f", and a step is not told from that (p = {self.p_gradual:.3f})"
+                text += f", and a step is not told from that (p {relation(self.p_gradual)})"
         else:
             how = f", over {self.rise:.1f} doublings" if self.rise else ""
             text = (
@@ -133,8 +133,7 @@ class CriticalDepth:
             elif self.jumps:
                 text += f"; levels from {self.depth} on against those below {self.jumps[0].words}"
         if self.p_value is not None:
-            p_value = f"= {self.p_value:.3f}" if self.p_value >= 0.001 else "< 0.001"
-            text += f" (permutation p {p_value})"
+            text += f" (permutation p {relation(self.p_value)})"
         misfit = "" if self.fits or self.depth is None else f"; {MISFIT}"
         return f"{text}{misfit}."
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from crlscale.analysis.width_vs_depth import WidthVsDepth
 from crlscale.errors import CrlscaleError
-from crlscale.stats import Estimate
+from crlscale.stats import Estimate, relation
 
 EXACT = 8  # tasks up to which all orders are tried
 DRAWS = 20_000
@@ -49,7 +49,7 @@ class ObservationSize:
         shown = "a trend" if self.p_value <= 0.05 else "no trend shown"
         return (
             f"{text}. Over observation size: {shown} (Spearman {self.correlation:+.2f},"
-            f" permutation p = {self.p_value:.3f})."
+            f" permutation p {relation(self.p_value)})."
         )
 
 

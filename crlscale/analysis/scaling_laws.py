@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import fdtrc
 
-from crlscale.stats import CONFIDENCE, resample_means
+from crlscale.stats import CONFIDENCE, relation, resample_means
 
 DRAWS = 2000
 MISFIT = 0.05
@@ -56,7 +56,7 @@ class Law:
         """How the data contradict the law; empty if they do not."""
         found = []
         if self.p_value is not None and self.p_value < MISFIT:
-            found.append(f"the levels depart from it (F test p = {self.p_value:.3f})")
+            found.append(f"the levels depart from it (F test p {relation(self.p_value)})")
         if self.caught is False:
             found.append(f"without level {self.left_out.level} it does not predict that level")
         return " and ".join(found)

@@ -15,7 +15,7 @@ from crlscale.analysis.frontier import Front, front
 from crlscale.analysis.two_way import grids
 from crlscale.errors import CrlscaleError
 from crlscale.score import CellScore, StudyScores
-from crlscale.stats import Estimate, weighted_sum
+from crlscale.stats import Estimate, relation, weighted_sum
 
 AXES = ("depth", "width", "batch_size")
 MISFIT = 0.05
@@ -92,7 +92,7 @@ class Surface:
         end = ends.get(self.verdict, f"The next unit of compute should go to {self.verdict}")
         text = f"{text}. {end}: steps a doubling of compute brings in {pays}"
         if self.p_value is not None and self.p_value < MISFIT:
-            text += f"; the smooth surface misses the cells (F test p = {self.p_value:.3f})"
+            text += f"; the smooth surface misses the cells (F test p {relation(self.p_value)})"
         return f"{text}."
 
 

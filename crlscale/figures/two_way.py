@@ -10,6 +10,7 @@ from crlscale.analysis.batch import BatchByDepth
 from crlscale.analysis.two_way import TwoWay
 from crlscale.figures import style, words
 from crlscale.figures.cells import aside, draw_cells
+from crlscale.stats import relation
 
 
 @style.styled
@@ -37,7 +38,9 @@ def _draw(grid: TwoWay, finding: str, slope: str) -> Figure:
     _draw_lines(lines, grid)
     held = "".join(f", {axis.replace('_', ' ')} {level}" for axis, level in grid.fixed.items())
     figure.suptitle(f"{grid.flat[0].config.env}{held}: {finding}", x=0.01, ha="left", size=10)
-    p_value = "" if grid.p_value is None else f"wild bootstrap p of additive effects {grid.p_value:.3f}"
+    p_value = (
+        "" if grid.p_value is None else f"wild bootstrap p of additive effects {relation(grid.p_value)}"
+    )
     style.caption(
         figure,
         words.sentences(
