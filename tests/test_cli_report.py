@@ -73,6 +73,18 @@ def test_the_same_study_gives_the_same_bytes_in_another_process(reported):
         assert (again / file).read_bytes() == (reported / file).read_bytes(), file
 
 
+@pytest.mark.parametrize("kind", ["critical-depth", "cost", "limits"])
+def test_a_plot_writes_the_bytes_that_the_report_wrote(reported, capsys, tmp_path, kind):
+    """Also where panels are laid out together, which move a little each time that they are."""
+    place = ("--results", str(reported.parent), "--out", str(tmp_path))
+    assert run(capsys, "plot", kind, reported.name, *place)[0] == 0
+    drawn = sorted(tmp_path.glob("*.*"))
+    assert [path.suffix for path in drawn] == [".png", ".svg"]
+    for path in drawn:
+        written = reported / "figures" / path.name
+        assert path.read_bytes() == written.read_bytes(), path.name
+
+
 def test_a_page_asks_for_nothing(reported):
     page = (reported / "report.html").read_text()
     head = re.sub(r'<script type="text/plain".*?</script>|src="data:.*?"', "", page, flags=re.DOTALL)

@@ -33,9 +33,12 @@ class Picture:
         return style.rendered(self.figure(), "svg")
 
     def save(self, folder: Path, formats: tuple[str, ...], theme: str = "light") -> list[Path]:
-        """Write the files; those of a theme other than light say so in their names."""
+        """Write the files; those of a theme other than light say so in their names. Each is drawn
+        afresh: a figure laid out a second time moves a little, and the bytes would depend on the order."""
         stem = self.stem if theme == "light" else f"{self.stem}-{theme}"
-        return style.save(self.figure(theme), folder, stem, formats)
+        return [
+            file for kind in formats for file in style.save(self.figure(theme), folder, stem, (kind,))
+        ]
 
 
 @dataclass(frozen=True)
