@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import fdtrc, ndtri, stdtrit
+from scipy.special import fdtrc, ndtri
 
 from crlscale.analysis.step_models import PARAMETERS, STEPS, Families, Fit, bic
+from crlscale.stats import CONFIDENCE, resample_means, t_quantile, weighted_sum
 from crlscale.stats import p_value as two_sided_p
-from crlscale.stats import resample_means, weighted_sum
 
 SIGNIFICANCE = 0.05
 GRADUAL = 0.04  # for a step against a line: dealt residuals see steps a little too often
@@ -73,7 +73,7 @@ def find_step(
     if fit.shape == "linear" or fit.amplitude < 0:
         shape = "gradual" if fit.amplitude > 0 else "falling"
         return StepFinding(shape if fits else "irregular", **about)
-    levels, intervals = _places(families, fit, cells, rng, draws)
+    levels, intervals = _places(families, fit, cells, means, rng, draws)
     return StepFinding(fit.shape, levels=levels, intervals=intervals, **about)
 
 
@@ -122,9 +122,11 @@ def permuted_residuals(families, scores, fitted, shapes, others, rng, draws: int
     return float((1 + np.sum(gain[1:] >= gain[0] - 1e-9)) / (1 + draws))
 
 
-def _places(families, fit, cells, rng, draws) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-    """The first level above each change point, and the ends of its interval over a bootstrap."""
-    means = np.array([cell.mean() for cell in cells])
+def _places(
+    families, fit, cells, means, rng, draws
+) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """The first level above each change point, and the ends of its interval over a bootstrap of the
+    cells, whose means [L] are `means`."""
     drawn = means + _student(cells) * (resample_means(cells, draws, rng) - means)
     explained, _ = families.explained(fit.shape, drawn)
     drawn = families.level_above(fit.shape, explained.argmax(axis=1)).reshape(draws, -1)
@@ -141,7 +143,7 @@ def _places(families, fit, cells, rng, draws) -> tuple[tuple[int, ...], tuple[tu
 def _student(cells) -> float:
     """By how much few seeds understate their spread: Student's quantile over the normal one."""
     spare = sum(len(cell) - 1 for cell in cells)
-    return float(stdtrit(spare, 0.975) / ndtri(0.975)) if spare else 1.0
+    return t_quantile(spare) / float(ndtri((1 + CONFIDENCE) / 2)) if spare else 1.0
 
 
 def _permutation_p(families: Families, scores, rng: np.random.Generator, draws: int) -> float:
