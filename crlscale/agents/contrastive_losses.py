@@ -15,10 +15,15 @@ def _info_nce(positive, lse, penalty):
     return jnp.mean(lse - positive) + penalty * jnp.mean(lse**2)
 
 
+def _over_all(logits, lse, more):
+    """The logsumexp [B] of each row over its goals in the batch, known as `lse`, and over `more`."""
+    if more is None:
+        return lse
+    return jax.nn.logsumexp(jnp.concatenate([logits, more], axis=1), axis=1)
+
+
 def _forward(logits, lse, penalty, more):
-    if more is not None:
-        lse = jax.nn.logsumexp(jnp.concatenate([logits, more], axis=1), axis=1)
-    return _info_nce(jnp.diagonal(logits), lse, penalty)
+    return _info_nce(jnp.diagonal(logits), _over_all(logits, lse, more), penalty)
 
 
 def _backward(logits, lse, penalty, more):
@@ -35,10 +40,9 @@ def _binary(logits, lse, penalty, more):
     cross_entropy = jnp.mean(jax.nn.softplus(logits) - labels * logits)
     if more is not None:
         batch, count = more.shape
-        lse = jax.nn.logsumexp(jnp.concatenate([logits, more], axis=1), axis=1)
         negatives = jnp.mean(jax.nn.softplus(more))
         cross_entropy = (batch * cross_entropy + count * negatives) / (batch + count)
-    return cross_entropy + penalty * jnp.mean(lse**2)
+    return cross_entropy + penalty * jnp.mean(_over_all(logits, lse, more) ** 2)
 
 
 LOSSES = {"forward": _forward, "backward": _backward, "symmetric": _symmetric, "binary": _binary}
