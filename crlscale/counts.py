@@ -45,6 +45,13 @@ def acting_parameters(config: RunConfig) -> int:
     return actor_parameters(_collector(config) or config)
 
 
+def trunk_layers(config: RunConfig) -> tuple[int, int]:
+    """Dense layers in the trunk of the actor, and in those of all critics or encoders together; copies
+    count, targets do not."""
+    critics = sum(network.copies * _depth(config, network) for network in config.method.critic)
+    return _depth(config, config.method.actor), critics
+
+
 def layers_passed(config: RunConfig) -> float:
     """Layers of width W, the first one too, that a row passes in one update, in forward-equivalents,
     a collector's too."""

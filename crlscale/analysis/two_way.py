@@ -17,6 +17,7 @@ from crlscale.score import CellScore, StudyScores
 from crlscale.stats import Estimate, weighted_sum
 
 DRAWS = 2000
+OPTIONS = {"depth": "--depths ...", "width": "--widths ...", "batch_size": "--batches ..."}
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def grids(scores: StudyScores, needed: tuple[str, ...]) -> Iterator[tuple[dict, 
     axes = scores.study.axes
     missing = [axis for axis in needed if axis not in axes]
     if missing:
-        remedy = " ".join(f"--{_plural(axis)} ..." for axis in needed)
+        remedy = " ".join(OPTIONS.get(axis, f"--axis {axis}=...") for axis in needed)
         raise CrlscaleError(
             f"study {scores.study.name!r} has no {' and no '.join(missing)} axis"
             f" (it has {', '.join(axes)})",
@@ -180,7 +181,3 @@ def _basis(columns: np.ndarray) -> np.ndarray:
     """Orthonormal columns that span the same space."""
     vectors, sizes, _ = np.linalg.svd(columns, full_matrices=False)
     return vectors[:, sizes > 1e-9 * sizes[0]]
-
-
-def _plural(axis: str) -> str:
-    return {"batch_size": "batches"}.get(axis, f"{axis.replace('_', '-')}s")

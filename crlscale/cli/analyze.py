@@ -130,6 +130,28 @@ def surface(
     say_next(f"crlscale analyze limits {folder.name}", results, json)
 
 
+@app.command("methods", epilog="Example: crlscale analyze methods --over depth")
+def methods(
+    study: StudyName = None,
+    results: Results = DEFAULT_RESULTS,
+    axis: Annotated[str, typer.Option("--axis", help="The axis of methods.")] = "agent",
+    over: Annotated[
+        str,
+        typer.Option("--over", help="depth, actor_depth, critic_depth, width or batch_size."),
+    ] = "depth",
+    physics: Physics = 1,
+    diverged: Diverged = "last",
+    json: Json = False,
+) -> None:
+    """Which methods gain from depth, at which cost, and which are good without it?"""
+    from crlscale.analysis.gains import method_gains
+    from crlscale.report.scaling import gains_tables
+
+    folder, scores = _read(results, study, (axis, over), physics, diverged)
+    answer(scores, method_gains(scores, axis, over), gains_tables, json)
+    say_next(f"crlscale plot methods {folder.name}", results, json)
+
+
 @app.command("learning-curves", epilog="Example: crlscale analyze learning-curves --threshold 10")
 def learning_curves(
     study: StudyName = None,

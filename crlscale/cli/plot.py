@@ -71,6 +71,11 @@ VERBS = {
         ("actor_depth", "critic_depth"),
         "analyze actor-critic {study}",
     ),
+    "methods": (
+        "Every method at every depth, and what a doubling brings each.",
+        ("agent", "depth"),
+        "compare methods {study}",
+    ),
     "limits": (
         "Where gains end, the best scaling law and what it predicts.",
         ("depth",),

@@ -66,7 +66,7 @@ def _answer(found: list[Finding]) -> str:
     return "No two levels have a score yet."
 
 
-ANSWERS = ("batch-by-depth", "actor-critic", "depth-vs-width", "critical-depth", "scores")
+ANSWERS = ("methods", "batch-by-depth", "actor-critic", "depth-vs-width", "critical-depth", "scores")
 
 
 def _scores(loaded: Loaded) -> Finding:

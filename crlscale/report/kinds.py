@@ -9,6 +9,7 @@ from crlscale.analysis.actor_critic import AXES as ACTOR_CRITIC_AXES
 from crlscale.analysis.actor_critic import actor_critic
 from crlscale.analysis.batch import batch_by_depth
 from crlscale.analysis.critical_depth import DEPTH_AXES, critical_depths
+from crlscale.analysis.gains import method_gains
 from crlscale.analysis.goal_cells import goal_maps
 from crlscale.analysis.learning_curves import learning_curves
 from crlscale.analysis.limits import AXES as LIMIT_AXES
@@ -20,6 +21,7 @@ from crlscale.analysis.surface import AXES as SURFACE_AXES
 from crlscale.analysis.surface import surfaces
 from crlscale.analysis.width_vs_depth import compare_families
 from crlscale.figures.critical_depth import draw_critical_depth
+from crlscale.figures.gains import draw_gains
 from crlscale.figures.goal_cells import draw_goal_maps
 from crlscale.figures.learning_curves import draw_learning_curves
 from crlscale.figures.limits import draw_limits
@@ -150,6 +152,12 @@ def find_actor_critic(loaded: Loaded) -> Finding:
     return _scaling(found, fixed, *about)
 
 
+def find_methods(loaded: Loaded) -> Finding:
+    found = method_gains(loaded.scores)
+    about = ("methods", "Which methods gain from depth", scaling.gains_tables, draw_gains)
+    return _scaling(found, [result.fixed for result in found], *about)
+
+
 def find_limits(loaded: Loaded) -> Finding:
     found = limits(loaded.scores, np.random.default_rng(0))
     about = ("limits", "Where gains end", scaling.limits_tables, draw_limits)
@@ -234,6 +242,7 @@ KINDS: dict[str, Kind] = {
     "depth-vs-width": Kind(_levels("depth", "width"), find_width_vs_depth),
     "batch-by-depth": Kind(_levels("depth", "batch_size"), find_batch),
     "actor-critic": Kind(_levels(*ACTOR_CRITIC_AXES), find_actor_critic),
+    "methods": Kind(_levels("agent", "depth"), find_methods),
     "limits": Kind(_has_limits, find_limits),
     "surface": Kind(_has_surface, find_surface),
     "paper": Kind(_has_published, find_paper),

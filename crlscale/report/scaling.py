@@ -4,6 +4,7 @@ from crlscale.analysis.actor_critic import ActorCritic
 from crlscale.analysis.batch import BatchByDepth
 from crlscale.analysis.curve_summary import CurveSummaries, Threshold
 from crlscale.analysis.frontier import Front
+from crlscale.analysis.gains import MethodGain, MethodGains
 from crlscale.analysis.limits import Limits
 from crlscale.analysis.surface import Surface
 from crlscale.analysis.two_way import TwoWay
@@ -96,6 +97,51 @@ def surface_tables(result: Surface) -> list[Table]:
     ]  # fmt: skip
     columns = ["axis", "steps a doubling", "95 % interval", "FLOPs x", "a doubling of FLOPs", "note"]
     return [*tables, ("From the best cell", columns, rows)]
+
+
+def gains_tables(result: MethodGains) -> list[Table]:
+    """What a doubling brings each method, and what it costs."""
+    levels = sorted({cell.levels[result.scale] for m in result.methods for cell in m.cells})
+    name = SHORT.get(result.scale, result.scale)
+    first = result.methods[0]
+    gains, costs = [], []
+    for method in result.methods:
+        at = {cell.levels[result.scale]: cell.estimate.value for cell in method.cells}
+        p = "-" if method.corrected is None else f"{method.corrected:.3f}"
+        gains.append([
+            str(method.level), *(f"{at[level]:.1f}" if level in at else "-" for level in levels),
+            *estimate_cells(method.slope, "+.2f"), p, method.verdict,
+        ])  # fmt: skip
+        costs.append([
+            str(method.level), *_growths(method), *estimate_cells(method.against_largest, "+.1f"),
+        ])  # fmt: skip
+    env = first.cells[0].config.env
+    largest = f"{first.level} at {first.cells[-1].levels[result.scale]}"
+    return [
+        (
+            f"Time at goal on {env}{held(result.fixed)} by {name}; steps a doubling",
+            [
+                result.axis,
+                *(f"{name} {level}" for level in levels),
+                "slope",
+                "95 %",
+                "p (Holm)",
+                "verdict",
+            ],
+            gains,
+        ),
+        (
+            f"Cost of {name} {levels[-1]} over {levels[0]}; smallest minus {largest}",
+            [result.axis, "layers", "params x", "FLOPs x", "hours x", "steps", "95 %"],
+            costs,
+        ),
+    ]
+
+
+def _growths(method: MethodGain) -> list[str]:
+    """Trunk layers (actor + critics) of the smallest and the largest cell, and what grew how often."""
+    layers = " to ".join(f"{actor}+{critics}" for actor, critics in method.layers)
+    return [layers, *("-" if x is None else f"{x:.1f}" for x in method.growth.values())]
 
 
 def curves_tables(result: CurveSummaries) -> list[Table]:
