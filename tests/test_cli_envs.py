@@ -6,7 +6,7 @@ import os
 import pytest
 from reading_cli import run, run_json
 
-from crlscale import bench
+from crlscale.bench import env_steps, speeds
 from crlscale.config import DEFAULT_ENV
 from crlscale.envs.registry import FAMILIES, task_names, task_spec
 
@@ -16,7 +16,7 @@ def machine(tmp_path, monkeypatch):
     """A machine that remembers nothing yet, whose settings are as before when the test has ended."""
     monkeypatch.setenv("CRLSCALE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
-    monkeypatch.setattr(bench, "MEASURED_ENV_SECONDS", 0.01)
+    monkeypatch.setattr(env_steps, "MEASURED_SECONDS", 0.01)
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     yield tmp_path
     if cores is not None:
@@ -145,7 +145,7 @@ def test_speed_is_measured_told_and_remembered(capsys, machine):
         ["chain_2", "64"],
         ["chain_2", "256"],
     ]
-    known = bench.known_speeds()["chain_2"]
+    known = speeds.known_speeds()["chain_2"]
     assert sorted(known.rates) == [64, 256] and min(known.rates.values()) > 0
     assert [line[2] for line in lines] == [f"{known.rates[n]:,.0f}" for n in (64, 256)]
     text = " ".join(run(capsys, "envs", "chain_2")[1].split())
@@ -159,7 +159,7 @@ def test_a_damaged_memory_is_none(machine):
     path.parent.mkdir()
     for text in ("{", "[]", '{"chain_2": {"rates": 3}}', '{"chain_2": []}'):
         path.write_text(text)
-        assert bench.known_speeds() == {}
+        assert speeds.known_speeds() == {}
 
 
 def test_figures_of_another_device_are_forgotten(machine):
@@ -167,8 +167,8 @@ def test_figures_of_another_device_are_forgotten(machine):
     path.parent.mkdir()
     old = {"rates": {"64": 1.0}, "day": "2026-01-01", "device": "abacus"}
     path.write_text(json.dumps({"chain_2": old, "chain_3": old}))
-    bench.remember_speed(bench.EnvBench("chain_2", 256, 0.0, 5.0))
-    known = bench.known_speeds()
+    speeds.remember_speed(env_steps.EnvBench("chain_2", 256, 0.0, 5.0))
+    known = speeds.known_speeds()
     assert known["chain_2"].rates == {256: 5.0} and known["chain_2"].device != "abacus"
     assert known["chain_3"].rates == {64: 1.0}
 

@@ -162,6 +162,13 @@ def test_training_never_imports_reading(unit):
     assert violations(MODULES, unit, reading) == []
 
 
+@pytest.mark.parametrize("unit", (*TRAINERS, "loop", "programs", "launch"))
+def test_training_never_imports_the_bench(unit):
+    """The naive design that is measured against stays out of what runs."""
+    assert "crlscale.bench.naive.update" in MODULES
+    assert violations(MODULES, unit, {"crlscale.bench"}) == []
+
+
 @pytest.mark.parametrize("unit", ("analysis", "figures", "report", "stats"))
 def test_reading_never_imports_training(unit):
     training = {f"crlscale.{name}" for name in TRAINERS if name != "envs"}

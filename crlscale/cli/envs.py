@@ -61,7 +61,7 @@ def _specs(names: list[str], maze: Path | None) -> list:
 
 
 def _as_json(specs: list) -> int:
-    from crlscale.bench import known_speeds
+    from crlscale.bench.speeds import known_speeds
     from crlscale.config import DEFAULT_ENV
 
     emit_json({"default": DEFAULT_ENV, "rows": [_record(spec, known_speeds()) for spec in specs]})
@@ -86,7 +86,8 @@ def _record(spec, speeds: dict) -> dict:
 # --- measuring and drawing -----------------------------------------------------------------
 def _speed(specs: list, json: bool) -> int:
     """Measure, and remember unless in a maze of the user's; each line as soon as it is known."""
-    from crlscale.bench import bench_envs, remember_speed
+    from crlscale.bench.env_steps import bench_envs
+    from crlscale.bench.speeds import remember_speed
 
     rows, width = [], max(len(spec.name) for spec in specs)
     say("random actions, one core, by CPU time; compiling takes most of it")

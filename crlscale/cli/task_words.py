@@ -16,7 +16,7 @@ FAILURES = {
 # --- the list ------------------------------------------------------------------------------
 def list_tasks(specs: list) -> None:
     """By family, what its tasks share said once; then a line a task."""
-    from crlscale.bench import known_speeds
+    from crlscale.bench.speeds import known_speeds
     from crlscale.config import DEFAULT_ENV
 
     speeds, width = known_speeds(), max(len(spec.name) for spec in specs)
@@ -82,7 +82,7 @@ def _measured_words(speeds: dict) -> str:
 
 # --- one task ------------------------------------------------------------------------------
 def show_task(spec) -> None:
-    from crlscale.bench import known_speeds
+    from crlscale.bench.speeds import known_speeds
 
     print(spec.name)
     for key, text in _facts(spec, known_speeds()):

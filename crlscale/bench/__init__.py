@@ -1,0 +1,1 @@
+"""What this machine reaches, alone and beside other designs."""

@@ -1,0 +1,122 @@
+"""Compile seconds and updates a second by depth and batch, beside the float32 matmul rate of the same
+shapes measured in the same run."""
+
+import time
+from dataclasses import dataclass
+
+from crlscale import device
+from crlscale.config import RunConfig
+from crlscale.settings import make_config
+
+MEASURED_SECONDS = 2.0  # of updates in each repeat
+REPEATS = 3  # of which the fastest counts: other work on the machine only ever slows one down
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One shape. Rates by CPU time of the process, which other processes do not inflate; `share` is
+    achieved dense FLOP/s by those of the bare matmul [batch, width] x [width, width]."""
+
+    depth: int
+    width: int
+    batch_size: int
+    trace_seconds: float
+    compile_seconds: float
+    program_kilobytes: float
+    temporary_megabytes: float
+    updates_per_second: float
+    gigaflops: float
+    matmul_gigaflops: float
+    share: float
+
+
+def bench(depths: list[int], batches: list[int], width: int, threads: int) -> list[Bench]:
+    """Every depth with every batch size, on the default task; compiles without a cache."""
+    device.prepare(threads)
+    import jax
+
+    jax.config.update("jax_enable_compilation_cache", False)
+    rows = []
+    for batch_size in batches:
+        limit = _matmul_rate(batch_size, width)
+        for depth in depths:
+            config = make_config(_settings(depth, width, batch_size))
+            rows.append(_bench(config, max(limit, _matmul_rate(batch_size, width))))
+    return rows
+
+
+def _settings(depth: int, width: int, batch_size: int) -> dict:
+    shape = {"depth": depth, "width": width, "batch_size": batch_size}
+    return {**shape, "num_envs": 64, "unroll_length": 50, "prefill_steps": 50, "replay_capacity": 1000}
+
+
+def _bench(config: RunConfig, limit: float) -> Bench:
+    import jax
+    import jax.numpy as jnp
+
+    from crlscale.cost import update_flops
+    from crlscale.program import split
+    from crlscale.train import make_trainer
+
+    program, hyper = split(config)
+    trainer = make_trainer(program, 1)
+    state = trainer.init(jax.random.PRNGKey(0)[None])
+    tally = trainer.start_tally(state)
+    began = time.process_time()
+    lowered = trainer.epoch.lower(hyper, state, tally, jnp.int32(1), jnp.int32(1))
+    traced = time.process_time()
+    epoch = lowered.compile()
+    compiled = time.process_time()
+    state, tally = _timed(epoch, hyper, state, tally, 1)[:2]  # fills the replay, warms the caches
+    state, tally, once = _timed(epoch, hyper, state, tally, 2)
+    updates = max(2, int(2 * MEASURED_SECONDS / once))
+    best = float("inf")
+    for _ in range(REPEATS):
+        state, tally, seconds = _timed(epoch, hyper, state, tally, updates)
+        best = min(best, seconds / updates)
+    rate = update_flops(config) / best
+    return Bench(
+        depth=config.depth,
+        width=config.width,
+        batch_size=config.batch_size,
+        trace_seconds=traced - began,
+        compile_seconds=compiled - traced,
+        program_kilobytes=len(lowered.as_text()) / 1e3,
+        temporary_megabytes=epoch.memory_analysis().temp_size_in_bytes / 1e6,
+        updates_per_second=1 / best,
+        gigaflops=rate / 1e9,
+        matmul_gigaflops=limit / 1e9,
+        share=rate / limit,
+    )
+
+
+def _timed(epoch, hyper, state, tally, updates: int):
+    """One unroll (milliseconds) and `updates` updates -> state, tally, CPU seconds."""
+    import jax
+    import jax.numpy as jnp
+
+    began = time.process_time()
+    state, tally = jax.block_until_ready(epoch(hyper, state, tally, jnp.int32(1), jnp.int32(updates)))
+    return state, tally, time.process_time() - began
+
+
+def _matmul_rate(rows: int, width: int) -> float:
+    """Dense FLOP/s of [rows, width] x [width, width] in float32, one after the other."""
+    import jax
+    import jax.numpy as jnp
+
+    repeats = max(10, int(2e10 / (2 * rows * width**2)))
+    weights = jnp.eye(width) * 0.5
+
+    @jax.jit
+    def chain(x):
+        return jax.lax.fori_loop(0, repeats, lambda _, y: y @ weights + 1.0, x)
+
+    x = jnp.ones((rows, width))
+    jax.block_until_ready(chain(x))
+    best = float("inf")
+    for _ in range(REPEATS):
+        began = time.process_time()
+        jax.block_until_ready(chain(x))
+        best = min(best, time.process_time() - began)
+    return repeats * 2 * rows * width**2 / best
