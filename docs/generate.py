@@ -1,5 +1,5 @@
-"""Makes docs/columns.md from crlscale/schema.py, docs/settings.md from crlscale/config.py and docs/cli.md
-from --help: `python docs/generate.py`.
+"""Makes docs/columns.md from crlscale/schema.py and crlscale/bench/columns.py, docs/settings.md from
+crlscale/config.py and docs/cli.md from --help: `python docs/generate.py`.
 
 With --check it writes nothing and exits 1 if a page is not what it would write.
 """
@@ -13,6 +13,7 @@ os.environ["TYPER_USE_RICH"] = "0"  # plain text; read when typer is imported
 
 import typer
 
+from crlscale.bench.columns import FILES
 from crlscale.cli.app import app
 from crlscale.config import RunConfig
 from crlscale.schema import GOALS, METRICS, SCHEMA_VERSION, Column
@@ -20,13 +21,17 @@ from crlscale.survival_fields import SurvivalFields
 
 FOLDER = Path(__file__).parent
 WIDTH = 88
+BENCH = (
+    "Written to the folder `bench` of the results, or to `--out`. The footer (key `crlscale`, JSON) says when,"
+    " on which device and with which versions they were measured, and the load of the machine."
+)
 MADE_BY = "<!-- made by `python docs/generate.py`; edit {source} instead -->\n"
 
 
 def columns_page() -> str:
-    """Every column of both Parquet files."""
+    """Every column of every Parquet file."""
     lines = [
-        MADE_BY.format(source="crlscale/schema.py"),
+        MADE_BY.format(source="crlscale/schema.py and crlscale/bench/columns.py"),
         "# Columns",
         "",
         f"What a run writes, schema {SCHEMA_VERSION}. A metric that was not computed is null, never 0;"
@@ -39,6 +44,9 @@ def columns_page() -> str:
         ("goals.parquet", "One row an evaluation and goal cell, where a task has cells.", GOALS),
     ):
         lines += ["", f"## {name}", "", meaning, "", *_table(columns)]
+    lines += ["", "# Columns of the bench", "", BENCH]
+    for name, (meaning, columns) in FILES.items():
+        lines += ["", f"## {name}.parquet", "", meaning, "", *_table(columns)]
     return "\n".join(lines) + "\n"
 
 

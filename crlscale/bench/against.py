@@ -1,20 +1,23 @@
-"""Ours beside a peer: which parts of which peer there are, and the ratios of them. No jax until measured."""
+"""Ours beside a peer: which peers there are, what of each, and the ratios. No jax until measured."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from crlscale import device
-from crlscale.bench.ratios import Ratio
+from crlscale.bench.ratios import Job, Ratio, compare
 from crlscale.envs.registry import task_spec
 from crlscale.errors import CrlscaleError
+from crlscale.settings import make_config
 
-PEERS = {"naive": ("update", "sampler", "phase")}
+PARTS = {"naive": ("update", "sampler", "phase")}  # by peer
 PHASE_TASKS = ("ant", "ant_u4_maze", "ant_big_maze")
+SAMPLED_ENVS = (64, 256)
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be measured against `peer`; phases run `envs`."""
+    """What is measured against `peer`. Phases run `envs`, at the smallest depth and batch."""
 
     peer: str
     parts: tuple[str, ...]
@@ -27,24 +30,32 @@ class Question:
 
     def __post_init__(self):
         """Refuse what there is not before anything is measured."""
-        if self.peer not in PEERS:
-            raise CrlscaleError(
-                f"unknown peer {self.peer!r}; legal: {', '.join(PEERS)}",
-                value=self.peer,
-                remedy=f"--against {next(iter(PEERS))}",
-            )
+        legal = parts_of(self.peer)
         for part in self.parts:
-            if part not in PEERS[self.peer]:
-                legal = ", ".join(PEERS[self.peer])
+            if part not in legal:
                 raise CrlscaleError(
-                    f"unknown part {part!r} of {self.peer}; legal: {legal}",
+                    f"unknown part {part!r} of {self.peer}; legal: {', '.join(legal)}",
                     value=part,
-                    remedy=f"--parts {','.join(PEERS[self.peer])}",
+                    remedy=f"--parts {','.join(legal)}",
                 )
         if self.rounds < 1:
             raise CrlscaleError("--rounds is at least 1", value=self.rounds, remedy="--rounds 3")
         for env in self.envs:
             task_spec(env)
+        for depth in self.depths:
+            for batch_size in self.batches:
+                make_config({"depth": depth, "width": self.width, "batch_size": batch_size})
+
+
+def parts_of(peer: str) -> tuple[str, ...]:
+    """What can be measured against `peer`."""
+    if peer not in PARTS:
+        raise CrlscaleError(
+            f"unknown peer {peer!r}; legal: {', '.join(PARTS)}",
+            value=peer,
+            remedy=f"--against {next(iter(PARTS))}",
+        )
+    return PARTS[peer]
 
 
 def against(question: Question) -> Iterator[list[Ratio]]:
@@ -52,8 +63,51 @@ def against(question: Question) -> Iterator[list[Ratio]]:
     device.prepare(question.threads)
     import jax
 
-    from crlscale.bench.naive.parts import ratios
-
     jax.config.update("jax_enable_compilation_cache", False)
-    q = question
-    yield from ratios(q.parts, q.depths, q.batches, q.width, q.envs, q.rounds)
+    measure = {"update": _updates, "sampler": _samplers, "phase": _phases}
+    with _sides(question.peer) as theirs:
+        for part in question.parts:
+            yield from measure[part](question, theirs)
+
+
+@contextmanager
+def _sides(peer: str):
+    """What makes the sides of `peer`: functions update, samples and phases, where it has the part."""
+    from crlscale.bench.naive import sides
+
+    yield sides
+
+
+def _updates(asked: Question, theirs) -> Iterator[list[Ratio]]:
+    from crlscale.bench import ours
+
+    for batch_size in asked.batches:
+        for depth in asked.depths:
+            shape = depth, asked.width, batch_size
+            both = {p: ours.update(ours.update_config(*shape, p)) for p in ours.PRECISIONS}
+            peer = theirs.update(ours.update_config(*shape))
+            job = Job("update", None, *shape)
+            yield compare(job, asked.peer, both, peer, asked.rounds)
+
+
+def _samplers(asked: Question, theirs) -> Iterator[list[Ratio]]:
+    from crlscale.bench import ours
+
+    batch_size = min(asked.batches)
+    for num_envs in SAMPLED_ENVS:
+        mine = {"float32": ours.samples(num_envs, batch_size)}
+        peer = theirs.samples(num_envs, batch_size)
+        job = Job("sampler", batch_size=batch_size, num_envs=num_envs)
+        yield compare(job, asked.peer, mine, peer, asked.rounds)
+
+
+def _phases(asked: Question, theirs) -> Iterator[list[Ratio]]:
+    from crlscale.bench import ours
+
+    for env in asked.envs:
+        shape = env, min(asked.depths), asked.width, min(asked.batches)
+        made = {p: ours.phases(ours.phase_config(*shape, p)) for p in ours.PRECISIONS}
+        peer = theirs.phases(ours.phase_config(*shape), made["float32"][1])
+        job = Job("phase", *shape, ours.PHASE["num_envs"])
+        sides = {precision: side for precision, (side, _) in made.items()}
+        yield compare(job, asked.peer, sides, peer, asked.rounds, least=0.0)

@@ -24,9 +24,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Side:
-    """One program: `run(times)` does the job so many times; None of what was not measured."""
+    """One program: `seconds(times)` does the job so many times and tells the CPU time that it took
+    (`by_cpu_time` makes one); None of what was not measured."""
 
-    run: Callable[[int], object]
+    seconds: Callable[[int], float]
     compile_seconds: float | None = None
     temporary_bytes: int | None = None
 
@@ -73,7 +74,7 @@ def compare(
     """Each of `ours`, by its precision, beside the peer. A turn lasts `least` seconds or one job."""
     sides = {**ours, peer: theirs}
     seconds = in_turn(
-        [side.run for side in sides.values()], rounds, MEASURED_SECONDS if least is None else least
+        [side.seconds for side in sides.values()], rounds, MEASURED_SECONDS if least is None else least
     )
     taken = dict(zip(sides, seconds, strict=True))
     return [
@@ -91,21 +92,26 @@ def compare(
     ]
 
 
-def in_turn(runs: Sequence[Callable[[int], object]], rounds: int, least: float) -> list[list[float]]:
-    """Seconds of CPU time that one job takes each of `runs` in each round. The first job of all, which
-    warms the caches, is not counted; the second says how many make a turn."""
+def in_turn(sides: Sequence[Callable[[int], float]], rounds: int, least: float) -> list[list[float]]:
+    """Seconds that one job takes each of `sides` in each round. The first job of all, which warms the
+    caches, is not counted; the second says how many make a turn."""
     times = []
-    for run in runs:
-        _timed(run, 1)
-        times.append(max(1, math.ceil(least / max(_timed(run, 1), 1e-4))))
-    taken = [[_timed(run, n) / n for run, n in zip(runs, times, strict=True)] for _ in range(rounds)]
+    for seconds in sides:
+        seconds(1)
+        times.append(max(1, math.ceil(least / max(seconds(1), 1e-4))))
+    taken = [[one(n) / n for one, n in zip(sides, times, strict=True)] for _ in range(rounds)]
     return [list(one) for one in zip(*taken, strict=True)]
 
 
-def _timed(run: Callable[[int], object], times: int) -> float:
-    began = time.process_time()
-    run(times)
-    return time.process_time() - began
+def by_cpu_time(run: Callable[[int], object]) -> Callable[[int], float]:
+    """`run(times)` in this process, as seconds of its CPU time, which other processes do not inflate."""
+
+    def seconds(times):
+        began = time.process_time()
+        run(times)
+        return time.process_time() - began
+
+    return seconds
 
 
 def _mega(count: int | None) -> float | None:

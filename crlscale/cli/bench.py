@@ -72,9 +72,9 @@ def bench(
     levels = parse_levels("--depths", depths), parse_levels("--batches", batches)
     if against is None:
         return _updates(*levels, width, threads, folder, json)
-    from crlscale.bench.against import PEERS, PHASE_TASKS, Question
+    from crlscale.bench.against import PHASE_TASKS, Question, parts_of
 
-    asked = PEERS.get(against, ()) if parts is None else tuple(parts.split(","))
+    asked = parts_of(against) if parts is None else tuple(parts.split(","))
     shape = (*map(tuple, levels), width, PHASE_TASKS if tasks is None else tuple(tasks))
     return _against(Question(against, asked, *shape, rounds, threads), folder, json)
 
