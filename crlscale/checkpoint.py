@@ -92,13 +92,13 @@ def find(folder: Path, run_ids: list[str], tell: Callable[[str], None] = print) 
 
 
 def restore(folder: Path, position: Position, state, tally) -> tuple[TrainState, Tally]:
-    """Load the checkpoint at `position`; `state` and `tally` give shapes (jax.ShapeDtypeStruct). The
-    replay is None if it was not saved."""
+    """Load the checkpoint at `position`; `state` and `tally` give shapes (jax.ShapeDtypeStruct) and where
+    arrays are to lie, whatever lay where when it was saved. The replay is None if it was not saved."""
     import orbax.checkpoint.experimental.v1 as ocp
 
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     shapes = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding or device),
         _tree(position, state, tally),
     )
     path = (Path(folder) / str(position.unrolls) / "state").resolve()

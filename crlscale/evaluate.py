@@ -4,7 +4,7 @@ M episodes, T steps, H steps of a chunk, G goal.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,15 +30,17 @@ def rollout(
     episodes: int,
     steps: int,
     chunk_length: int = 1,
+    split: Callable[[Any], Any] = lambda episodes: episodes,
 ) -> Outcome:
     """One episode of T = `steps` for each of M = `episodes`. Consumes `rng`. `policy` maps
     observations [M, S+G] and the age of the episodes, int32 [M], to actions [M, A], or to the next
     H = `chunk_length` of them [M, H A], which are carried out open loop.
 
     Episode i starts as case i % cases of the task, so M should be a multiple of their number; without
-    cases as in training. A failing step is not counted as at the goal."""
+    cases as in training. A failing step is not counted as at the goal. `split` lays the episodes out over
+    devices."""
     case = jnp.arange(episodes, dtype=jnp.int32) % (env.spec.goal_cells or episodes)
-    start = jax.vmap(env.start_case)(jax.random.split(rng, episodes), case)
+    start = split(jax.vmap(env.start_case)(jax.random.split(rng, episodes), case))
     zeros = jnp.zeros(episodes, jnp.int32)
 
     def step(carry, index):

@@ -65,6 +65,7 @@ class ProgramLoop:
         self._phase("compile")
         self.programs = self.compiled(self.config, len(self.run_ids))
         self.rows.compile_seconds, self.rows.physics = self.programs.seconds, self.programs.physics
+        self.rows.devices = self.programs.devices
         self._stop_if_asked()
         state, tally, at = self._restore() or self._begin()
         while at.evaluation < self.config.evaluations and not all(self.divergence):

@@ -1,5 +1,6 @@
 """Everything that a run calls, traced and compiled before it starts."""
 
+import sys
 import time
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from crlscale.config import RunConfig
 from crlscale.envs.fingerprint import fingerprint
 from crlscale.envs.registry import make_env
+from crlscale.mesh import choose_mesh, describe
 from crlscale.program import split
 from crlscale.train import Tally, TrainState, make_trainer
 
@@ -16,8 +18,9 @@ FAST_COMPILE = {"xla_backend_optimization_level": 0}  # for what runs once: half
 
 
 class Programs(NamedTuple):
-    """The compiled programs of a Trainer, the shapes of the (TrainState, Tally) that they carry,
-    the seconds that tracing and compiling took, and the fingerprint of the simulation."""
+    """The compiled programs of a Trainer, shapes and places of the (TrainState, Tally) that they carry,
+    the seconds that tracing and compiling took, the fingerprint of the simulation, and what is recorded
+    of the devices."""
 
     init: callable
     start_tally: callable
@@ -27,13 +30,16 @@ class Programs(NamedTuple):
     carry: tuple[TrainState, Tally]
     seconds: float
     physics: dict
+    devices: dict
 
 
 def compile_programs(config: RunConfig, seeds: int) -> Programs:
-    """Trace and compile everything that a run of Z = `seeds` seeds will call."""
+    """Trace and compile everything that a run of Z = `seeds` seeds will call, on all devices that jax
+    sees."""
     began = time.perf_counter()
     program, hyper = split(config)
-    trainer = make_trainer(program, seeds)
+    mesh = choose_mesh(jax.devices(), seeds, config.num_envs, config.batch_size, _tell)
+    trainer = make_trainer(program, seeds, mesh=mesh)
     keys = jax.ShapeDtypeStruct((seeds, 2), jnp.uint32)
     state = jax.eval_shape(trainer.init, keys)
     tally = jax.eval_shape(trainer.start_tally, state)
@@ -46,9 +52,22 @@ def compile_programs(config: RunConfig, seeds: int) -> Programs:
         trainer.evaluate.lower(state, keys).compile(),
     ]
     physics = fingerprint(make_env(program.task), FAST_COMPILE)
-    return Programs(
-        *programs, carry=(state, tally), seconds=time.perf_counter() - began, physics=physics
-    )
+    carry = _placed(state, programs[0]), _placed(tally, programs[1])
+    seconds = time.perf_counter() - began
+    return Programs(*programs, carry=carry, seconds=seconds, physics=physics, devices=describe(mesh))
+
+
+def _placed(shapes, program):
+    """The shapes of what a compiled program returns, with where it lies."""
+
+    def place(shape, sharding):
+        return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
+
+    return jax.tree.map(place, shapes, program.output_shardings)
+
+
+def _tell(message: str) -> None:
+    print(message, file=sys.stderr)
 
 
 class CompileOnce:

@@ -26,7 +26,7 @@ from crlscale.study import Study
 from crlscale.trackers import Trackers
 from crlscale.train import NEVER
 
-MADE_BY = ("code_version", "versions", "device")  # what of a footer may change at a resume
+MADE_BY = ("code_version", "versions", "device", "devices")  # what of a footer may change at a resume
 
 
 class At(NamedTuple):
@@ -55,7 +55,7 @@ class Rows:
     """What the runs `run_ids` of one program have measured so far.
 
     `divergence` holds for each run None or the cause, once it diverged. `compile_seconds` and
-    `physics` are of the program and go into the first row."""
+    `physics` are of the program and go into the first row, `devices` of it into the footer."""
 
     def __init__(
         self,
@@ -71,6 +71,7 @@ class Rows:
         self.divergence: list[str | None] = [None] * len(run_ids)
         self.compile_seconds = 0.0
         self.physics: dict = {}
+        self.devices: dict = {}
         self._metrics: list[list[dict]] = [[] for _ in run_ids]
         self._goals: list[list[dict]] = [[] for _ in run_ids]
         self._before: list[list[dict]] = [[] for _ in run_ids]
@@ -178,7 +179,7 @@ class Rows:
 
     @property
     def _made_by(self) -> dict:
-        values = (crlscale.__version__, device.versions(), device.description())
+        values = (crlscale.__version__, device.versions(), device.description(), self.devices)
         return dict(zip(MADE_BY, values, strict=True))
 
     def _write(self, index: int) -> None:
@@ -211,13 +212,21 @@ def env_steps(config, phases: int) -> int:
 
 
 def _tell_change(run_id: str, before: dict, now: dict) -> None:
-    """On stderr: which versions a run began with and goes on with."""
-    flat = [
-        {**made.get("versions", {}), "crlscale": made.get("code_version")} for made in (before, now)
-    ]
-    flat[0]["device"], flat[1]["device"] = before.get("device"), now["device"]
-    changed = [f"{k} {flat[0].get(k)} -> {v}" for k, v in flat[1].items() if flat[0].get(k) != v]
+    """On stderr: which versions and devices a run began with and goes on with."""
+    was, is_now = _flat(before), _flat({key: now[key] for key in before})
+    changed = [f"{k} {was.get(k)} -> {v}" for k, v in is_now.items() if was.get(k) != v]
     print(f"{run_id} goes on with other versions: {', '.join(changed)}", file=sys.stderr)
+
+
+def _flat(made: dict) -> dict:
+    """What of a footer may change, each by its name."""
+    named = {"crlscale": "code_version", "device": "device"}
+    flat = {**made.get("versions", {}), **{k: made[v] for k, v in named.items() if v in made}}
+    if "devices" in made:
+        count, hosts, mesh = (made["devices"][key] for key in ("count", "hosts", "mesh"))
+        axes = ", ".join(f"{axis} {size}" for axis, size in {"hosts": hosts, **mesh}.items())
+        flat["devices"] = f"{count} ({axes})"
+    return flat
 
 
 def _place(case: Case) -> dict:

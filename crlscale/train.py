@@ -1,4 +1,4 @@
-"""The training kernel: make_trainer -> init, epoch, evaluate, all pure and vmapped over seeds.
+"""The training kernel: make_trainer -> init, epoch, evaluate, all pure, over seeds and devices.
 
 Z seeds of one program, N envs, U unroll, S state, A action, G goal. Every array of a TrainState
 but `unrolls` has a leading axis Z. Nothing here prints, times or writes, or knows what the method
@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 
 from crlscale import chunks
 from crlscale import evaluate as evaluation
@@ -19,8 +21,10 @@ from crlscale.agents.interface import algorithm
 from crlscale.envs import episode
 from crlscale.envs.goal_env import GoalEnv
 from crlscale.envs.registry import make_env
+from crlscale.mesh import DATA, SEED, on_mesh
 from crlscale.methods import find_method
 from crlscale.program import Hyper, Program
+from crlscale.seeds import over_seeds
 
 NEVER = jnp.iinfo(jnp.int32).max
 COLLECTOR = 1_000_003  # folded into a key; small numbers would give keys that a split gives, too
@@ -70,55 +74,55 @@ class Trainer(NamedTuple):
 _SEEDS = TrainState(agent=0, episodes=0, replay=0, key=0, unrolls=None, collector=0, chunk=0)
 _TALLY = Tally(sums=0, updates=None, first_nonfinite=0)
 
+# where they lie on a mesh: everything of the envs (the second axis, in rows of the replay the third) is
+# split over its data axis, agents are whole there; what the host hands in or reads is whole everywhere
+_STATE_AT = TrainState(
+    agent=P(SEED),
+    episodes=P(SEED, DATA),
+    replay=ring.Replay(rows=P(SEED, None, DATA), ends=P(SEED, DATA)),
+    key=P(SEED),
+    unrolls=P(),
+    collector=P(SEED),
+    chunk=P(SEED, DATA),
+)
+_TALLY_AT = Tally(sums=P(SEED), updates=P(), first_nonfinite=P(SEED))
+_WHOLE = P()
 
-def make_trainer(program: Program, seeds: int, env: GoalEnv | None = None) -> Trainer:
+
+def make_trainer(
+    program: Program, seeds: int, env: GoalEnv | None = None, mesh: Mesh | None = None
+) -> Trainer:
     """The kernel of `program` for Z = `seeds`; compiles at first use. `env` replaces the program's
-    task by one that no registry knows."""
-    kernel = _Kernel(program, env)
+    task by one that no registry knows. `mesh` (crlscale.mesh) says on which devices it computes; None
+    for one."""
+    kernel = _Kernel(program, env, mesh)
 
-    def jit(function, in_axes, out_axes, **options):
-        over = jax.vmap if seeds > 1 else _one_seed
-        return jax.jit(over(function, in_axes=in_axes, out_axes=out_axes), **options)
+    def jit(function, axes, places, **options):
+        if mesh is not None:
+            inputs, outputs = places
+            options |= {"in_shardings": on_mesh(mesh, inputs), "out_shardings": on_mesh(mesh, outputs)}
+        return jax.jit(over_seeds(function, seeds, *axes, mesh), **options)
 
-    trained = (_SEEDS, _TALLY)
+    trained, at = (_SEEDS, _TALLY), (_STATE_AT, _TALLY_AT)
     return Trainer(
-        init=jit(kernel.init, (0,), _SEEDS),
-        start_tally=jit(kernel.start_tally, (_SEEDS,), _TALLY),
-        epoch=jit(kernel.epoch, (None, *trained, None, None), trained, donate_argnums=(1, 2)),
-        summary=jit(kernel.summary, trained, 0),
-        evaluate=jit(kernel.evaluate, (_SEEDS, 0), 0),
+        init=jit(kernel.init, ((0,), _SEEDS), ((_WHOLE,), _STATE_AT)),
+        start_tally=jit(kernel.start_tally, ((_SEEDS,), _TALLY), ((_STATE_AT,), _TALLY_AT)),
+        epoch=jit(
+            kernel.epoch,
+            ((None, *trained, None, None), trained),
+            ((_WHOLE, *at, _WHOLE, _WHOLE), at),
+            donate_argnums=(1, 2),
+        ),
+        summary=jit(kernel.summary, (trained, 0), (at, _WHOLE)),
+        evaluate=jit(kernel.evaluate, ((_SEEDS, 0), 0), ((_STATE_AT, _WHOLE), _WHOLE)),
     )
-
-
-def _one_seed(function, in_axes, out_axes):
-    """What jax.vmap does over an axis of length 1, without the batched matmuls, which take 1.7
-    times as long on a CPU (docs/performance.md)."""
-
-    def drop(axes, tree):
-        return tree if axes is None else jax.tree.map(lambda x: x[0], tree)
-
-    def add(axes, tree):
-        return tree if axes is None else jax.tree.map(lambda x: x[None], tree)
-
-    def over(change, axes, value):
-        if not isinstance(axes, TrainState | Tally):
-            return change(axes, value)
-        return type(axes)(*[change(a, v) for a, v in zip(axes, value, strict=True)])
-
-    def wrapped(*arguments):
-        results = function(*[over(drop, a, v) for a, v in zip(in_axes, arguments, strict=True)])
-        if not isinstance(out_axes, tuple) or isinstance(out_axes, TrainState | Tally):
-            return over(add, out_axes, results)
-        return tuple(over(add, a, v) for a, v in zip(out_axes, results, strict=True))
-
-    return wrapped
 
 
 class _Kernel:
     """The same functions for one seed; holds only what is static."""
 
-    def __init__(self, program: Program, env: GoalEnv | None = None):
-        self.program = program
+    def __init__(self, program: Program, env: GoalEnv | None, mesh: Mesh | None):
+        self.program, self.mesh = program, mesh
         self.env = env or make_env(program.task)
         self.sizes = self.env.spec
         self.algorithm = algorithm(program.agent)
@@ -178,9 +182,8 @@ class _Kernel:
     def evaluate(self, state: TrainState, rng: jax.Array) -> evaluation.Outcome:
         policy = partial(self.algorithm.act_deterministic, self.nets, state.agent.actor)
         program = self.program
-        return evaluation.rollout(
-            self.env, policy, rng, program.eval_envs, program.episode_length, program.chunk_length
-        )
+        sizes = (program.eval_envs, program.episode_length, program.chunk_length)
+        return evaluation.rollout(self.env, policy, rng, *sizes, split=self._split)
 
     # --- parts of a phase ------------------------------------------------------------------
     def _collect(self, state: TrainState) -> TrainState:
@@ -241,7 +244,11 @@ class _Kernel:
         batch_key, noise_key = jax.random.split(rng)
         time = state.unrolls * self.program.unroll_length
         batch = self.algorithm.sample(self.program, self.env, state.replay, batch_key, time, hyper)
-        return self.algorithm.update(nets, agent, batch, noise_key, hyper)
+        return self.algorithm.update(nets, agent, self._split(batch), noise_key, hyper)
+
+    def _split(self, tree):
+        """`tree`, whose arrays have rows of a batch or episodes as first axis, split over the data axis."""
+        return tree if self.mesh is None else jax.lax.with_sharding_constraint(tree, P(DATA))
 
     @staticmethod
     def _zero_hyper() -> Hyper:
