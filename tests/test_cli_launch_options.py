@@ -26,7 +26,7 @@ def test_sizes_and_times_as_people_write_them():
     ("options", "words"),
     [
         (("--launcher", "pbs"), "there are local, slurm, ray"),
-        (("--gpus", "1"), "--gpus means nothing to --launcher local; try: --launcher slurm"),
+        (("--mem", "1G"), "--mem means nothing to --launcher local; try: --launcher slurm"),
         (("--launcher", "ray", "--partition", "x"), "--partition means nothing to --launcher ray"),
         (("--launcher", "slurm", "--mem", "lots"), "--mem lots: not a size; try: --mem 8G"),
         (("--launcher", "slurm", "--time", "60"), "--time 60: not a span of time; try: --time 30m"),

@@ -255,3 +255,30 @@ def test_the_longest_program_is_first(tmp_path):
     folder, study = tiny_study(tmp_path, axes={"depth": [4, 64, 16]})
     watch = Watch(folder, study, LocalLauncher(folder, study, 1), print)
     assert [study.configs[group[0]].depth for group in watch.queue] == [64, 16, 4]
+
+
+# --- GPUs ------------------------------------------------------------------------------------
+def test_processes_get_gpus_of_their_own(planned, monkeypatch):
+    """What the environment of real processes says; there is no GPU here."""
+    folder, study = planned
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,6,7")
+    groups = [[run_id] for run_id in list(study.configs)[:2]]
+    with LocalLauncher(folder, study, 2, gpus=2) as launcher:
+        assert len(list(launcher.start(groups))) == 2
+        pids = [worker.child.process.pid for worker in launcher.workers]
+        seen = [psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"] for pid in pids]
+    assert seen == ["3,5", "6,7"]
+
+
+def test_no_more_processes_than_gpus(planned, monkeypatch):
+    _, study = planned
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    assert choose_jobs(study, None, gpus=2) == 1 and choose_jobs(study, 3, gpus=1) == 3
+    with pytest.raises(
+        CrlscaleError, match="2 processes of 2 GPUs each: this process sees 3"
+    ) as refused:
+        choose_jobs(study, 2, gpus=2)
+    assert refused.value.remedy == "--gpus 2 --jobs 1"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(CrlscaleError, match="sees 0; try: no --gpus"):
+        choose_jobs(study, None, gpus=1)

@@ -10,7 +10,7 @@ Launcher = Annotated[
 ]
 Jobs = Annotated[str, typer.Option(help="Processes at once; auto: by cores and memory.")]
 Retries = Annotated[int, typer.Option(help="How often a killed or lost run is tried again.")]
-Gpus = Annotated[int | None, typer.Option(help="slurm, ray: GPUs of a job. Default: 0.")]
+Gpus = Annotated[int | None, typer.Option(help="GPUs of a job. Default: 0; local: all it sees.")]
 Mem = Annotated[
     str | None, typer.Option(help="slurm, ray: memory of a job, as 8G. Default: the plan's.")
 ]
@@ -23,7 +23,6 @@ NoWait = Annotated[bool, typer.Option("--no-wait", help="slurm: submit and retur
 RayAddress = Annotated[str | None, typer.Option(help="ray: host:port or auto. Default: a Ray here.")]
 
 BELONGS_TO = {
-    "gpus": ("slurm", "ray"),
     "mem": ("slurm", "ray"),
     "time": ("slurm",),
     "partition": ("slurm",),

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -39,16 +40,23 @@ class Child:
 
 
 def start_child(
-    folder: Path, group: list[str], launcher: str, job: str | None = None, cores: list[int] = ()
+    folder: Path,
+    group: list[str],
+    launcher: str,
+    job: str | None = None,
+    cores: Sequence[int] = (),
+    gpus: Sequence[str] = (),
 ) -> Child:
-    """Start the group as a child of this process, on `cores` if given, its output appended to
-    log.txt of its first run. It stops by itself when this process dies. A folder that refuses is
+    """Start the group as a child of this process, on `cores` and `gpus` if given, its output appended
+    to log.txt of its first run. It stops by itself when this process dies. A folder that refuses is
     a CrlscaleError."""
     folder = Path(folder).resolve()
     command = [sys.executable, "-m", "crlscale", "run", str(folder), *group]
     environment = {**os.environ, "CRLSCALE_JOB": json.dumps({"launcher": launcher, "job": job})}
     if cores:
         environment["CRLSCALE_CPUS"] = ",".join(map(str, cores))
+    if gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     began, kills = time.time(), memory_kills()
     with _open_log(folder, group) as log:
         process = subprocess.Popen(

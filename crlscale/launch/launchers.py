@@ -30,7 +30,7 @@ def launch(
 def planned_jobs(study: Study, options: LaunchOptions) -> int:
     """How many groups the plan expects at once; on a cluster all, if it has the room."""
     if options.launcher == "local":
-        return choose_jobs(study, options.jobs)
+        return choose_jobs(study, options.jobs, options.gpus)
     check_jobs(options.jobs)
     return min(options.jobs or len(study.groups), len(study.groups))
 
@@ -44,4 +44,5 @@ def _launcher(folder: Path, study: Study, options: LaunchOptions) -> Launcher:
         from crlscale.launch.slurm import SlurmLauncher
 
         return SlurmLauncher(folder, study, options)
-    return LocalLauncher(folder, study, choose_jobs(study, options.jobs))
+    jobs = choose_jobs(study, options.jobs, options.gpus)
+    return LocalLauncher(folder, study, jobs, options.gpus)

@@ -21,15 +21,34 @@ def usable_cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def choose_jobs(study: Study, jobs: int | None) -> int:
-    """How many processes at once: as asked, else as many as cores and free memory allow.
+def visible_gpus() -> list[str]:
+    """The GPUs that a process started here would see: those that CUDA_VISIBLE_DEVICES names, else all
+    that the system has from NVIDIA."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name for name in named.split(",") if name]
+    return [str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
+
+
+def choose_jobs(study: Study, jobs: int | None, gpus: int = 0) -> int:
+    """How many processes at once: as asked, else as many as cores, free memory and `gpus` for each allow.
 
     A program that does not fit into this machine's memory is a CrlscaleError that names the run and
-    the field that makes it so."""
+    the field that makes it so; so is a number of GPUs that is not there."""
     threads, free = study.execution.threads, free_memory()
     need = require_fit(study, memory_bytes, free, "are free")
     check_jobs(jobs)
-    return jobs or max(1, min(len(usable_cores()) // threads, int(free // need)))
+    fit = max(1, min(len(usable_cores()) // threads, int(free // need)))
+    if not gpus:
+        return jobs or fit
+    there = len(visible_gpus())
+    if gpus * (jobs or 1) > there:
+        raise CrlscaleError(
+            f"{jobs or 1} processes of {gpus} GPUs each: this process sees {there}",
+            value=gpus,
+            remedy=f"--gpus {gpus} --jobs {there // gpus}" if there >= gpus else "no --gpus",
+        )
+    return jobs or min(fit, there // gpus)
 
 
 def check_jobs(jobs: int | None) -> None:
@@ -46,12 +65,14 @@ class _Worker:
 
 
 class LocalLauncher:
-    """`jobs` processes on this machine, each pinned to cores of its own as long as there are enough."""
+    """`jobs` processes on this machine, each pinned to cores of its own as long as there are enough,
+    and with `gpus` GPUs of its own (0: each sees all)."""
 
     leaves_jobs = False
 
-    def __init__(self, folder: Path, study: Study, jobs: int):
+    def __init__(self, folder: Path, study: Study, jobs: int, gpus: int = 0):
         self.folder, self.threads, self.jobs = Path(folder), study.execution.threads, jobs
+        self.gpus = gpus
         self.workers: list[_Worker] = []
 
     def __enter__(self):
@@ -71,7 +92,8 @@ class LocalLauncher:
             slot = min(set(range(self.jobs)) - {worker.slot for worker in self.workers})
             cores = usable_cores()
             mine = [cores[(slot * self.threads + i) % len(cores)] for i in range(self.threads)]
-            child = start_child(self.folder, group, "local", cores=mine)
+            gpus = visible_gpus()[slot * self.gpus : (slot + 1) * self.gpus]
+            child = start_child(self.folder, group, "local", cores=mine, gpus=gpus)
             self.workers.append(_Worker(Job(group), child, slot))
             yield self.workers[-1].job
 
