@@ -16,6 +16,7 @@ from pathlib import Path
 
 import jax
 
+from crlscale import hosts
 from crlscale.errors import CrlscaleError
 from crlscale.files import Damaged, unwritable
 from crlscale.parquet import refuse_newer
@@ -47,22 +48,27 @@ class Position:
 def save(folder: Path, position: Position, state: TrainState, tally: Tally) -> None:
     """Save, then drop all but the newest two. A kill at any moment leaves the older ones in force, a
     disk that refuses is a CrlscaleError and does too. Without `position.replay` `state.replay` is
-    left out."""
+    left out. Several processes (crlscale.hosts) call this together, and each writes its own parts."""
     import orbax.checkpoint.experimental.v1 as ocp
 
     target = (Path(folder) / str(position.unrolls)).resolve()
     part = target.with_name(f"{position.unrolls}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        ocp.save(part / "state", _tree(position, state, tally))
+
+    def complete():
         data = {"schema_version": CHECKPOINT_SCHEMA, **asdict(position)}
         write_json(part / "position.json", {**data, "files": _digests(part / "state")})
         shutil.rmtree(target, ignore_errors=True)
         part.rename(target)
+
+    hosts.on_first(lambda: shutil.rmtree(part, ignore_errors=True))
+    try:
+        ocp.save(part / "state", _tree(position, state, tally))
+        hosts.on_first(complete)
     except Exception as refused:  # orbax and tensorstore raise many kinds
-        shutil.rmtree(part, ignore_errors=True)
+        if hosts.first():
+            shutil.rmtree(part, ignore_errors=True)
         raise unwritable(target, _os_error(refused)) from refused
-    _prune(target.parent, position.run_ids)
+    hosts.on_first(lambda: _prune(target.parent, position.run_ids))
 
 
 def find(folder: Path, run_ids: list[str], tell: Callable[[str], None] = print) -> Position | None:

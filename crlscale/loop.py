@@ -4,16 +4,16 @@ Between two chunks it looks at the signals, so that a run stops within seconds a
 """
 
 import os
-import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from crlscale import checkpoint, device
+from crlscale import checkpoint, device, hosts
 from crlscale.checkpoint import Position
 from crlscale.config import RunConfig
 from crlscale.program import split
@@ -36,7 +36,8 @@ class Stopped(Exception):
 
 class ProgramLoop:
     """Trains the runs `run_ids`, which differ in their seed only, and writes their rows. `compiled`
-    gives the programs of a config and a number of seeds."""
+    gives the programs of a config and a number of seeds. Of several processes that do this together
+    (crlscale.hosts) only the first has `records`, reads and writes rows, and looks at the clock."""
 
     def __init__(
         self,
@@ -52,7 +53,8 @@ class ProgramLoop:
         self.compiled = compiled
         self.rows = Rows(study, folder, run_ids, records, trackers)
         self.config = self.rows.configs[0]
-        self.hyper = split(self.config)[1]
+        # numbers of the host, not of one device: they may go to devices of several processes
+        self.hyper = jax.tree.map(np.asarray, split(self.config)[1])
         self.checkpoints = self.rows.folders[0] / "checkpoints"
         self.saved: At | None = None
 
@@ -75,13 +77,13 @@ class ProgramLoop:
             self._measure(state, at, summary)
             tally, at = self.programs.start_tally(state), at.next_epoch()
         self._phase("end")
-        checkpoint.drop(self.checkpoints)
+        hosts.on_first(lambda: checkpoint.drop(self.checkpoints))
 
     # --- where a run begins ----------------------------------------------------------------
-    def _keys(self, stream: int) -> jax.Array:
+    def _keys(self, stream: int) -> np.ndarray:
         """One key a seed [Z, 2]; `stream` 0 trains, n + 1 is evaluation n."""
         keys = [jax.random.fold_in(jax.random.PRNGKey(c.seed), stream) for c in self.rows.configs]
-        return jnp.stack(keys)
+        return np.stack(keys)
 
     def _begin(self) -> tuple[TrainState, Tally, At]:
         self._phase("prefill")
@@ -92,15 +94,16 @@ class ProgramLoop:
         return state, tally, At()
 
     def _prefill(self, state: TrainState, tally: Tally) -> tuple[TrainState, Tally]:
-        unrolls = jnp.int32(self.config.prefill_unrolls)
-        return self.programs.epoch(self.hyper, state, tally, unrolls, jnp.int32(0))
+        unrolls = np.int32(self.config.prefill_unrolls)
+        return self.programs.epoch(self.hyper, state, tally, unrolls, np.int32(0))
 
     def _restore(self) -> tuple[TrainState, Tally, At] | None:
         self._phase("restore")
-        position = checkpoint.find(self.checkpoints, self.run_ids, self._tell)
-        if position is None:
+        found = hosts.on_first(self._find)
+        if found is None:
             return None
-        self.rows.resume(position.evaluation)
+        position = Position(**{**found, "run_ids": tuple(found["run_ids"])})
+        self._on_rows(lambda: self.rows.resume(position.evaluation))
         state, tally = checkpoint.restore(self.checkpoints, position, *self.programs.carry)
         at = At(
             evaluation=position.evaluation,
@@ -116,6 +119,10 @@ class ProgramLoop:
             record.resumed(position.unrolls, position.replay)
         return state, tally, at
 
+    def _find(self) -> dict | None:
+        position = checkpoint.find(self.checkpoints, self.run_ids, self._tell)
+        return None if position is None else asdict(position)
+
     def _refill(self, state: TrainState, tally: Tally, at: At) -> tuple[TrainState, Tally, At]:
         """An empty replay, filled anew by the restored policy as before training."""
         fresh = self.programs.init(self._keys(0))
@@ -129,17 +136,18 @@ class ProgramLoop:
     def _epoch(self, state, tally, at: At) -> tuple[TrainState, Tally, At]:
         """The phases that remain until the next evaluation, in chunks of about CHUNK_SECONDS."""
         self._phase("train")
-        updates, chunk = jnp.int32(self.config.updates), 1
+        updates, chunk = np.int32(self.config.updates), 1
         while at.phases < self.config.phases_per_epoch:
             self._stop_if_asked(state, tally, at)
             chunk = min(chunk, self.config.phases_per_epoch - at.phases)
             began = time.perf_counter()
             state, tally = jax.block_until_ready(
-                self.programs.epoch(self.hyper, state, tally, jnp.int32(chunk), updates)
+                self.programs.epoch(self.hyper, state, tally, np.int32(chunk), updates)
             )
-            seconds = time.perf_counter() - began
+            seconds = hosts.on_first(lambda since=began: time.perf_counter() - since)
             at = at.after(chunk, seconds)
-            self._report(at, self.config.updates * chunk / seconds)
+            rate = self.config.updates * chunk / seconds
+            hosts.on_first(partial(self._report, at, rate))
             chunk = max(1, min(4 * chunk, int(CHUNK_SECONDS / seconds * chunk)))
             saved_at = 0.0 if self.saved is None else self.saved.train_seconds
             if at.train_seconds - saved_at > CHECKPOINT_SECONDS:
@@ -168,7 +176,16 @@ class ProgramLoop:
         outcome = jax.tree.map(np.asarray, outcome)
         seconds = time.perf_counter() - began
         self._phase("write")
-        self.rows.add(at, outcome, seconds, summary)
+        self._on_rows(lambda: self.rows.add(at, outcome, seconds, summary))
+
+    def _on_rows(self, act: Callable[[], None]) -> None:
+        """Read or write rows; every process learns which runs have diverged."""
+
+        def acted() -> list[str | None]:
+            act()
+            return self.rows.divergence
+
+        self.rows.divergence = hosts.on_first(acted)
 
     # --- saving and stopping ------------------------------------------------------------------
     def _save(self, state: TrainState, tally: Tally, at: At) -> None:
@@ -189,14 +206,16 @@ class ProgramLoop:
 
     def _stop_if_asked(self, state=None, tally=None, at: At | None = None) -> None:
         """Save what there is and raise Stopped if a signal came."""
-        if self.stop.wanted is not None:
+        wanted = hosts.agreed(self.stop.wanted)
+        if wanted is not None:
+            self.stop.wanted = wanted
             if at is not None:
                 self._save(state, tally, at)
             raise Stopped
 
     def _tell(self, message: str) -> None:
-        print(f"{self.run_ids[0]}: {message}", file=sys.stderr)
+        hosts.say(f"{self.run_ids[0]}: {message}")
 
     def _phase(self, name: str) -> None:
-        if TRACE:
+        if TRACE and hosts.first():
             add_history(self.rows.folders[0], "phase", phase=name)

@@ -11,6 +11,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from crlscale.errors import CrlscaleError
+
 SEED, DATA = "seed", "data"
 
 
@@ -28,9 +30,9 @@ def choose_mesh(
             f" {envs} envs and batches of {batch} over {over_data}"
             + (f"; {idle} idle, since shares must be equal" if idle else "")
         )
-    if used == 1:
+    if used == 1 and len({device.process_index for device in devices}) == 1:
         return None
-    grid = np.array(devices[:used]).reshape(over_seeds, over_data)
+    grid = np.array(_even(devices, used)).reshape(over_seeds, over_data)
     return Mesh(grid, (SEED, DATA), axis_types=(AxisType.Auto, AxisType.Auto))
 
 
@@ -39,6 +41,20 @@ def shares(devices: int, seeds: int, envs: int, batch: int) -> tuple[int, int]:
     devices that divides Z. Each of these then gets as many as divide N and B."""
     over_seeds = _largest(devices, seeds)
     return over_seeds, _largest(devices // over_seeds, envs, batch)
+
+
+def _even(devices: list, used: int) -> list:
+    """So many of `devices`, those of one process side by side, equally many of each: all take part."""
+    hosts = sorted({device.process_index for device in devices})
+    if used % len(hosts):
+        raise CrlscaleError(
+            f"{len(hosts)} processes cannot share this evenly: seeds, or envs and batch of a seed, make"
+            f" {used} equal parts",
+            value=used,
+            remedy="a num_envs and batch_size, or --seeds-per-program, that their number divides",
+        )
+    each = used // len(hosts)
+    return [d for host in hosts for d in [d for d in devices if d.process_index == host][:each]]
 
 
 def _largest(limit: int, *shared: int) -> int:

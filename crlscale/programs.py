@@ -1,12 +1,12 @@
 """Everything that a run calls, traced and compiled before it starts."""
 
-import sys
 import time
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from crlscale import hosts
 from crlscale.config import RunConfig
 from crlscale.envs.fingerprint import fingerprint
 from crlscale.envs.registry import make_env
@@ -38,7 +38,7 @@ def compile_programs(config: RunConfig, seeds: int) -> Programs:
     sees."""
     began = time.perf_counter()
     program, hyper = split(config)
-    mesh = choose_mesh(jax.devices(), seeds, config.num_envs, config.batch_size, _tell)
+    mesh = choose_mesh(jax.devices(), seeds, config.num_envs, config.batch_size, hosts.say)
     trainer = make_trainer(program, seeds, mesh=mesh)
     keys = jax.ShapeDtypeStruct((seeds, 2), jnp.uint32)
     state = jax.eval_shape(trainer.init, keys)
@@ -64,10 +64,6 @@ def _placed(shapes, program):
         return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
 
     return jax.tree.map(place, shapes, program.output_shardings)
-
-
-def _tell(message: str) -> None:
-    print(message, file=sys.stderr)
 
 
 class CompileOnce:

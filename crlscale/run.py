@@ -4,12 +4,13 @@ Exit codes: 0 finished (complete or diverged), 1 failed, 2 refused, 75 stopped a
 Ctrl-C; of several programs the highest.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from crlscale import __version__, device
+from crlscale import __version__, device, hosts
 from crlscale.claim import claim, release
 from crlscale.errors import CrlscaleError
 from crlscale.files import Unwritable
@@ -27,12 +28,22 @@ def run_group(folder: Path, run_ids: list[str], launcher: int | None = None) -> 
 
     Seeds of a cell share a program as the study's plan says. Finished runs are left alone; a program
     that fails does not keep the next from running. `launcher`: stop when this process, the parent,
-    dies (None or 0: nobody watches)."""
+    dies (None or 0: nobody watches). Where the environment names several processes (crlscale.hosts),
+    they train each program together."""
     study, folder = load_study(folder), Path(folder)
+    hosts.join(study.execution.threads)
+    try:
+        hosts.check_same([study.name, *run_ids])
+        return _run_all(study, folder, run_ids, launcher)
+    finally:
+        hosts.leave()
+
+
+def _run_all(study: Study, folder: Path, run_ids: list[str], launcher: int | None) -> int:
     folders = {
         run_id: folder / "runs" / run_id for program in partition(study, run_ids) for run_id in program
     }
-    todo = _unfinished(folders)
+    todo = hosts.on_first(lambda: _unfinished(folders))
     _tell_finished([run_id for run_id in folders if run_id not in todo])
     if todo:
         _tell_other_version(study)
@@ -40,13 +51,15 @@ def run_group(folder: Path, run_ids: list[str], launcher: int | None = None) -> 
     with StopRequest() as stop:  # from before the claims until all is recorded
         process = _Process(study, folder, stop, launcher)
         for program in partition(study, todo):
-            if stop.wanted is not None:
+            wanted = hosts.agreed(stop.wanted)
+            if wanted is not None:
+                stop.wanted = wanted
                 return stop.exit_code
             try:
                 code = process.run(program)
             except CrlscaleError as error:
                 if refused is not None:
-                    print(f"error: {refused}", file=sys.stderr)
+                    hosts.say(f"error: {refused}")
                 code, refused = EXIT_REFUSED, error
             worst = max(worst, code)
             if stop.wanted is not None and code >= stop.exit_code:
@@ -81,14 +94,14 @@ class _Process:
     def run(self, run_ids: list[str]) -> int:
         """One program: claim its runs, train them, record how it ended."""
         folders = {run_id: self.folder / "runs" / run_id for run_id in run_ids}
-        todo = _claim_unfinished(folders, lambda: self.stop.wanted is not None)
+        todo = hosts.on_first(lambda: _claim_unfinished(folders, lambda: self.stop.wanted is not None))
         if not todo:
             _tell_finished(run_ids)
             return 0
-        records: list[RunRecord] = []
+        records: list[RunRecord] = []  # of the first process only, like all that is written
         trackers = Trackers(self.study, self.folder)
         try:
-            self._begin(todo, records)
+            hosts.on_first(lambda: self._begin(todo, records))
             return self._train(todo, records, trackers)
         except KeyboardInterrupt:
             return self._stopped(records)
@@ -100,9 +113,11 @@ class _Process:
             kind = "out_of_memory" if _is_out_of_memory(error) else "exception"
             _fail(records, f"{type(error).__name__}: {error}"[:500], kind)
             traceback.print_exc()
+            if hosts.several():
+                os._exit(EXIT_FAILED)  # the others wait for this process; without it they end, too
             return EXIT_FAILED
         finally:
-            for run_id in todo:
+            for run_id in todo if hosts.first() else ():
                 release(folders[run_id])
             trackers.close(CLOSE_SECONDS if self.stop.wanted is None else STOPPED_SECONDS)
 
@@ -131,7 +146,7 @@ class _Process:
                 loop.run()
             except Stopped:
                 return self._stopped(records)
-        for record, cause in zip(records, loop.divergence, strict=True):
+        for record, cause in zip(records, loop.divergence, strict=hosts.first()):
             record.end("diverged" if cause else "complete", cause)
         return 0
 
@@ -156,15 +171,14 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 def _tell_finished(run_ids: list[str]) -> None:
     if run_ids:
-        print(f"nothing to do: {', '.join(run_ids)} finished already", file=sys.stderr)
+        hosts.say(f"nothing to do: {', '.join(run_ids)} finished already")
 
 
 def _tell_other_version(study: Study) -> None:
     if study.code_version != __version__:
-        print(
+        hosts.say(
             f"study {study.name} was planned with crlscale {study.code_version}, this is {__version__};"
-            " every run records which one ran it",
-            file=sys.stderr,
+            " every run records which one ran it"
         )
 
 

@@ -121,7 +121,7 @@ def make_trainer(
 class _Kernel:
     """The same functions for one seed; holds only what is static."""
 
-    def __init__(self, program: Program, env: GoalEnv | None, mesh: Mesh | None):
+    def __init__(self, program: Program, env: GoalEnv | None = None, mesh: Mesh | None = None):
         self.program, self.mesh = program, mesh
         self.env = env or make_env(program.task)
         self.sizes = self.env.spec

@@ -7,13 +7,17 @@ several runs in a process of its own.
 import json
 import os
 import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import pytest
 from real_runs import crlscale, finish, once, run_signalled, start_python, status, tiny_study
 
-from crlscale import store
+from crlscale import hosts, store
+from crlscale.errors import CrlscaleError
 from crlscale.mesh import choose_mesh, describe, shares
 from crlscale.study import Execution
 
@@ -123,6 +127,11 @@ def footer(folder, run_id) -> dict:
     return store.read_metadata(folder / "runs" / run_id / "metrics.parquet")
 
 
+def history_of(folder, run_id) -> list[dict]:
+    text = (folder / "runs" / run_id / "history.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
 def assert_agree(found: list[dict], wanted: list[dict]):
     """Each metric of each row to TOLERANCE of itself, counts exactly."""
     assert len(found) == len(wanted) == 3
@@ -177,5 +186,109 @@ def test_run_that_four_devices_began_goes_on_with_one(tmp_path, alone):
     assert_agree(measured(study, ids[0]), measured(folder, ids[0]))
     (before,) = footer(study, ids[0])["before"]
     assert before["devices"]["count"] == 4
-    history = [json.loads(line) for line in (study / "runs" / ids[0] / "history.jsonl").open()]
+    history = history_of(study, ids[0])
     assert [e["replay"] for e in history if e["event"] == "resumed"] == [True]
+
+
+# --- several processes -------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, False),
+        ({"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4"}, False),  # of the batch script, outside of srun
+        ({"SLURM_STEP_NUM_TASKS": "1"}, False),
+        ({"SLURM_STEP_NUM_TASKS": "2"}, True),
+        ({"SLURM_STEP_NUM_TASKS": "2", "CRLSCALE_DISTRIBUTED": "0"}, False),
+        ({"JAX_COORDINATOR_ADDRESS": "host:1234"}, True),
+        ({"CRLSCALE_DISTRIBUTED": "1"}, True),
+    ],
+)
+def test_environment_says_whether_there_are_other_processes(monkeypatch, environment, expected):
+    for name in ("SLURM_STEP_NUM_TASKS", "JAX_COORDINATOR_ADDRESS", "CRLSCALE_DISTRIBUTED"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert hosts.asked() == expected
+
+
+def test_one_process_alone_asks_nobody():
+    tuples = ("as", "they", "are")
+    assert hosts.on_first(lambda: tuples) is tuples and hosts.agreed(None) is None
+    assert hosts.first() and not hosts.several()
+
+
+def test_processes_with_unequal_shares_are_refused():
+    """Two hosts of two devices, three seeds: three devices would leave one host half idle."""
+    pairs = [SimpleNamespace(process_index=host) for host in (0, 0, 1, 1)]
+    with pytest.raises(CrlscaleError, match="2 processes cannot share this evenly"):
+        choose_mesh(pairs, 3, 16, 32, lambda _: None)
+
+
+# Told to stop by a real signal while the first process looks at its own signals before chunk 1.
+SIGNALLED_SECOND = """
+import os, signal, sys
+from crlscale import hosts
+agreed, calls = hosts.agreed, 0
+
+def counted(number):
+    global calls
+    calls += 1  # joined, same command, program, compiled, prefilled, before chunk 1
+    if calls == 6:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return agreed(number)
+
+hosts.agreed = counted
+from crlscale.cli.app import main
+main(sys.argv[1:])
+"""
+
+
+def together(commands: list[list], script: str | None = None) -> list[tuple[int, str, str]]:
+    """Exit code, stdout and stderr of two processes that know of each other; `script` runs the second."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    known = {"JAX_COORDINATOR_ADDRESS": address, "JAX_COORDINATOR_BIND_ADDRESS": address}
+    processes = []
+    for index, command in enumerate(commands):
+        environment = {**os.environ, **known, "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(index)}
+        how = ("-c", script) if script and index else ("-m", "crlscale")
+        processes.append(start_python(*how, *map(str, command), env=environment))
+    with ThreadPoolExecutor() as readers:  # each must be read while the other goes on
+        return list(readers.map(lambda process: finish(process, 800), processes))
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_run_and_the_first_writes(tmp_path, alone):
+    """Stopped by a signal that only the second got, and gone on from the checkpoint of both."""
+    folder, ids = alone
+    study, _ = study_of(tmp_path, 1, 1)
+    run = ["run", study, ids[0]]
+    stopped = together([run, run], SIGNALLED_SECOND)
+    assert [code for code, _, _ in stopped] == [75, 75], stopped
+    assert (status(study, ids[0])["status"], status(study, ids[0])["gradient_steps"]) == ("stopped", 8)
+    finished = together([run, run])
+    assert [code for code, _, _ in finished] == [0, 0], finished
+    assert [out for _, out, _ in finished] == ["", ""]
+    assert f"complete: {ids[0]}\n" in finished[0][2] and finished[1][2] == ""
+    assert_agree(measured(study, ids[0]), measured(folder, ids[0]))
+    assert footer(study, ids[0])["devices"] == {
+        **{"count": 2, "hosts": 2},
+        "mesh": {"seed": 1, "data": 2},
+    }
+    events = [entry["event"] for entry in history_of(study, ids[0])]
+    assert events == ["started", "stopped", "started", "resumed", "complete"]
+    left = {path.name for path in (study / "runs" / ids[0]).iterdir()}
+    assert left == {"config.json", "status.json", "history.jsonl", "metrics.parquet"}
+
+
+@pytest.mark.slow
+def test_processes_with_different_runs_are_refused_and_so_is_what_the_first_may_not_have(tmp_path):
+    study, plan = study_of(tmp_path, 2, 1)
+    one, two = plan.configs
+    for code, _, err in together([["run", study, one], ["run", study, two]]):
+        assert code == 2 and "started with different runs" in err
+    (study / "runs" / one).mkdir(parents=True)
+    holder = {"pid": 7, "host": "another-host", "born": 1.0}
+    (study / "runs" / one / "claim.json").write_text(json.dumps(holder))
+    for code, _, err in together([["run", study, one]] * 2):
+        assert code == 2 and "is being run by process 7 on another-host" in err

@@ -22,16 +22,18 @@ def run(
 
     Example: crlscale run depth-chain_8-quick-1a2b3c4d chain_8-d4-w64-b256-s0-9f8e7d6c
     """
+    from crlscale import hosts
     from crlscale.record import read_status
     from crlscale.run import run_group
     from crlscale.study import find_study
 
     folder = find_study(results, study)
     code = run_group(folder, run_ids, launcher)
-    statuses = [read_status(folder / "runs" / run_id) for run_id in run_ids]
-    if json:
+    told = run_ids if hosts.first() else []
+    statuses = [read_status(folder / "runs" / run_id) for run_id in told]
+    if json and told:
         emit_json({"study": folder.name, "exit_code": code, "rows": statuses})
-    for run_id, status in zip(run_ids, statuses, strict=True):
+    for run_id, status in zip(told, statuses, strict=True):
         cause = f" ({status['cause']})" if status.get("cause") else ""
         say(f"{status['status']}: {run_id}{cause}")
     if launcher is not None:
