@@ -258,6 +258,7 @@ def together(commands: list[list], script: str | None = None) -> list[tuple[int,
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # four compilations, of which two at a time share the cores
 def test_two_processes_train_one_run_and_the_first_writes(tmp_path, alone):
     """Stopped by a signal that only the second got, and gone on from the checkpoint of both."""
     folder, ids = alone
