@@ -74,7 +74,7 @@ def inspected(tmp_path_factory):
         _, study = study_of(tmp_path_factory.mktemp("inspected"), 1, 1)
         (config,) = study.configs.values()
         arguments = (script, "1", json.dumps(config.model_dump()))
-        code, out, err = finish(start_python(*arguments, env=with_devices(4)))
+        code, out, err = finish(start_python(*arguments, env=with_devices(4)), 800)
         assert code == 0, err
         return {**json.loads(out), "said": err}
 
