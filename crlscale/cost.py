@@ -25,6 +25,7 @@ from crlscale.counts import (
     replay_bytes,
     target_parameters,
     train_flops,
+    trained_blocks,
     trained_parameters,
     update_flops,
 )
@@ -45,7 +46,7 @@ START_SECONDS = 22.0  # imports and compilation of the first run of a shape
 COMPILES = 3  # of the step of a physics task: in the epoch, the evaluation and the fingerprint
 WARM_START_SECONDS = 10.0  # the same with compiled programs in the cache
 FILES_BYTES = 20e3  # schemas, footers, config, status and log of a run
-METRICS_ROW_BYTES, GOALS_ROW_BYTES = 300, 30
+METRICS_ROW_BYTES, GOALS_ROW_BYTES, BLOCKS_ROW_BYTES = 300, 30, 25
 LARGEST_MEASURED = 2048  # rows and width of a matmul; larger ones are as quick
 
 
@@ -89,10 +90,11 @@ def checkpoint_bytes(config: RunConfig, replay: bool = True) -> float:
 
 
 def record_bytes(config: RunConfig) -> float:
-    """What stays of a finished run: metrics, goals, config, status, log."""
-    cells = config.task.goal_cells or 0
+    """What stays of a finished run: metrics, goals, norms by block, config, status, log."""
+    cells, blocks = config.task.goal_cells or 0, trained_blocks(config)
     evaluations = config.evaluations + 1
-    return FILES_BYTES + evaluations * (METRICS_ROW_BYTES + cells * GOALS_ROW_BYTES)
+    rows = METRICS_ROW_BYTES + cells * GOALS_ROW_BYTES + blocks * BLOCKS_ROW_BYTES
+    return FILES_BYTES + evaluations * rows
 
 
 def cost(config: RunConfig, seeds_per_program: int = 1) -> Cost:

@@ -6,6 +6,7 @@ S state, A action, G goal, R representation, W width, D depth, B batch.
 
 import math
 
+from crlscale.architecture import block_shape
 from crlscale.config import RunConfig
 from crlscale.depths import halves
 from crlscale.methods import HAZARD_RANK, OCCUPANCY_BINS, Network
@@ -50,6 +51,14 @@ def trunk_layers(config: RunConfig) -> tuple[int, int]:
     count, targets do not."""
     critics = sum(network.copies * _depth(config, network) for network in config.method.critic)
     return _depth(config, config.method.actor), critics
+
+
+def trained_blocks(config: RunConfig) -> int:
+    """Residual blocks of all networks that learn, targets not counted."""
+    return sum(
+        network.copies * block_shape(_depth(config, network), config.block_size)[0]
+        for network in _networks(config)
+    )
 
 
 def layers_passed(config: RunConfig) -> float:

@@ -1,4 +1,4 @@
-"""Tables of a study for other programs: metrics, goals, runs or scores as CSV, Parquet or JSON.
+"""Tables of a study for other programs: metrics, goals, blocks, runs or scores as CSV, Parquet or JSON.
 
 An empty CSV field and a JSON null are "not measured". A measured NaN is `nan` in CSV and null in
 JSON, which has no such number."""
@@ -11,25 +11,25 @@ from crlscale import parquet
 from crlscale.errors import CrlscaleError
 from crlscale.files import replace_file
 from crlscale.gather import gather
-from crlscale.schema import GOALS, METRICS
+from crlscale.schema import BLOCKS, GOALS, METRICS
 from crlscale.study import Study, load_study
 
 TABLES = {
     "metrics": "one row an evaluation of a run",
     "goals": "one row an evaluation and goal cell",
+    "blocks": "one row an evaluation, network and block of it",
     "runs": "one row a planned run: its config and where it stands",
     "scores": "one row a planned run: its levels and its score",
 }
+MEASURED = {"metrics": METRICS, "goals": GOALS, "blocks": BLOCKS}  # a file of each run
 FORMATS = (".csv", ".parquet", ".json")
 
 
 def export_table(folder: Path, what: str):
     """The Arrow table `what` (a key of TABLES) of the study in `folder`; every row has its axes."""
     study = load_study(folder)
-    if what == "metrics":
-        return _with_axes(gather(folder, "metrics.parquet", METRICS), study)
-    if what == "goals":
-        return _with_axes(gather(folder, "goals.parquet", GOALS), study)
+    if what in MEASURED:
+        return _with_axes(gather(folder, f"{what}.parquet", MEASURED[what]), study)
     import pyarrow as pa
 
     if what == "runs":

@@ -27,6 +27,7 @@ from crlscale.train import Tally, TrainState
 
 CHUNK_SECONDS = 2.0  # between two looks at the signals and two writes of the progress
 CHECKPOINT_SECONDS = float(os.environ.get("CRLSCALE_CHECKPOINT_SECONDS") or 120.0)  # of training
+BLOCK_STREAM = 1_000_000  # more than there are evaluations
 TRACE = bool(os.environ.get("CRLSCALE_TRACE"))  # a line of history.jsonl for each phase, for tests
 
 
@@ -81,7 +82,8 @@ class ProgramLoop:
 
     # --- where a run begins ----------------------------------------------------------------
     def _keys(self, stream: int) -> np.ndarray:
-        """One key a seed [Z, 2]; `stream` 0 trains, n + 1 is evaluation n."""
+        """One key a seed [Z, 2]; `stream` 0 trains, n + 1 is evaluation n, BLOCK_STREAM + n the batch of
+        its norms by block."""
         keys = [jax.random.fold_in(jax.random.PRNGKey(c.seed), stream) for c in self.rows.configs]
         return np.stack(keys)
 
@@ -173,10 +175,11 @@ class ProgramLoop:
         self._phase("evaluate")
         began = time.perf_counter()
         outcome = self.programs.evaluate(state, self._keys(at.evaluation + 1))
-        outcome = jax.tree.map(np.asarray, outcome)
+        blocks = self.programs.blocks(self.hyper, state, self._keys(BLOCK_STREAM + at.evaluation))
+        outcome, blocks = jax.tree.map(np.asarray, (outcome, blocks))
         seconds = time.perf_counter() - began
         self._phase("write")
-        self._on_rows(lambda: self.rows.add(at, outcome, seconds, summary))
+        self._on_rows(lambda: self.rows.add(at, outcome, blocks, seconds, summary))
 
     def _on_rows(self, act: Callable[[], None]) -> None:
         """Read or write rows; every process learns which runs have diverged."""

@@ -11,7 +11,8 @@ from crlscale.architecture import Architecture
 from crlscale.networks import unit_rows
 from crlscale.program import Hyper
 
-ADAM = optax.scale_by_adam()
+BETA = 0.9
+ADAM = optax.scale_by_adam(b1=BETA)
 
 
 def begin(parameters) -> optax.OptState:
@@ -28,6 +29,11 @@ def step_network(
     gradient = _clip(gradient, hyper.gradient_clip)
     stepped, moments = _adam(parameters, gradient, moments, rate, hyper)
     return (project(stepped) if architecture.hyperspherical else stepped), moments
+
+
+def first_gradient(moments: optax.OptState):
+    """The gradient of the step that made `moments` out of those of `begin`, without a limit."""
+    return jax.tree.map(lambda mean: mean / (1.0 - BETA), moments.mu)
 
 
 def project(parameters):

@@ -103,6 +103,12 @@ class Overview:
         """Complete runs of which something had to be made out otherwise: they have a cause."""
         return [run_id for run_id in self.named("complete") if self.runs[run_id].get("cause")]
 
+    @property
+    def unstable(self) -> list[str]:
+        """Runs in no worse state than stopped whose training was seen to be unstable."""
+        fine = self.named("running", "stopped", "complete")
+        return [run_id for run_id in fine if self.runs[run_id].get("instability")]
+
     def done(self, run_id: str) -> float:
         """Share of a run's training that is behind it; a diverged one has nothing before it."""
         return self._remaining.done(run_id, self.runs[run_id])

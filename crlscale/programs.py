@@ -27,6 +27,7 @@ class Programs(NamedTuple):
     epoch: callable
     summary: callable
     evaluate: callable
+    blocks: callable
     carry: tuple[TrainState, Tally]
     seconds: float
     physics: dict
@@ -50,6 +51,7 @@ def compile_programs(config: RunConfig, seeds: int) -> Programs:
         trainer.epoch.lower(hyper, state, tally, count, count).compile(),
         trainer.summary.lower(state, tally).compile(),
         trainer.evaluate.lower(state, keys).compile(),
+        trainer.blocks.lower(hyper, state, keys).compile(),
     ]
     physics = fingerprint(make_env(program.task), FAST_COMPILE)
     carry = _placed(state, programs[0]), _placed(tally, programs[1])

@@ -10,9 +10,11 @@ import numpy as np
 
 import crlscale
 from crlscale import device, evaluate
+from crlscale.block_rows import BlockRows
 from crlscale.envs.mazes import Case
 from crlscale.errors import CrlscaleError
 from crlscale.files import damaged
+from crlscale.instability import KINDS
 from crlscale.physics import same_physics
 from crlscale.record import RunRecord
 from crlscale.store import (
@@ -74,6 +76,7 @@ class Rows:
         self.devices: dict = {}
         self._metrics: list[list[dict]] = [[] for _ in run_ids]
         self._goals: list[list[dict]] = [[] for _ in run_ids]
+        self._blocks = BlockRows(self.folders)
         self._before: list[list[dict]] = [[] for _ in run_ids]
         self._resumed = False
 
@@ -85,7 +88,10 @@ class Rows:
             self._metrics[index] = _until(read_run_metrics(folder), evaluation)
             self._require_rows(index, evaluation)
             self._goals[index] = _until(read_run_goals(folder), evaluation)
-            self.divergence[index] = _divergence(self._metrics[index][-1])
+            self._blocks.resume(index, evaluation)
+            last = self._metrics[index][-1]
+            self.divergence[index] = _divergence(last)
+            self.records[index].update(instability=instability_words(last))
             footer = read_metadata(folder / "metrics.parquet")
             self._before[index] = footer.get("before", [])
             earlier = {key: footer[key] for key in MADE_BY if key in footer}
@@ -114,9 +120,16 @@ class Rows:
                 remedy=f"install the versions that it began with, or remove {self.folders[0]}",
             )
 
-    def add(self, at: At, outcome: evaluate.Outcome, seconds: float, summary: dict | None) -> None:
-        """A row for every run that is still finite, from an evaluation that took `seconds` and the
-        `summary` of the updates since the last one (None before training)."""
+    def add(
+        self,
+        at: At,
+        outcome: evaluate.Outcome,
+        blocks: dict,
+        seconds: float,
+        summary: dict | None,
+    ) -> None:
+        """A row for every run that is still finite, from an evaluation that took `seconds`, norms block
+        by block and the `summary` of the updates since the last one (None before training)."""
         for index in range(len(self.run_ids)):
             if self.divergence[index] is not None:
                 continue
@@ -127,6 +140,7 @@ class Rows:
             if self.divergence[index] is None:
                 self._add_outcome(index, row, jax.tree.map(lambda x, i=index: x[i], outcome), at)
             self._metrics[index].append(row)
+            self._blocks.add(index, row, jax.tree.map(lambda x, i=index: x[i], blocks))
             self._write(index)
 
     def _row(self, index: int, at: At, evaluation_seconds: float) -> dict:
@@ -158,12 +172,15 @@ class Rows:
 
     def _training(self, summary: dict, index: int, at: At) -> dict:
         values = {name: value[index].item() for name, value in summary.items()}
-        first = values.pop("first_nonfinite")
+        first, onset = values.pop("first_nonfinite"), values.pop("instability_onset")
+        kind = KINDS[values.pop("instability_kind")]
         config = self.configs[index]
         done = (at.evaluation - 1) * config.phases_per_epoch * config.updates
         return {
             **values,
             "first_nonfinite_update": None if first == NEVER else done + first,
+            "instability_onset": None if onset == NEVER else onset,
+            "instability_kind": None if onset == NEVER else kind,
             "env_steps_per_second": config.phases_per_epoch * config.phase_env_steps / at.epoch_seconds,
             "updates_per_second": config.phases_per_epoch * config.updates / at.epoch_seconds,
         }
@@ -201,9 +218,18 @@ class Rows:
         write_metrics(self.folders[index], self._metrics[index], meta)
         if self._goals[index]:
             write_goals(self.folders[index], self._goals[index], meta)
+        self._blocks.write(index, meta)
         score = row.get(f"time_at_goal_{config.goal_set}")
-        self.records[index].update(env_steps=row["env_steps"], time_at_goal=score)
+        unstable = instability_words(row)
+        self.records[index].update(env_steps=row["env_steps"], time_at_goal=score, instability=unstable)
         self.trackers.log(self.run_ids[index], self._metrics[index])
+
+
+def instability_words(row: dict) -> str | None:
+    """Since when and by what a run is unstable, from a row of it; None if it is not."""
+    if row.get("instability_onset") is None:
+        return None
+    return f"unstable from update {row['instability_onset']} on ({row['instability_kind']})"
 
 
 def env_steps(config, phases: int) -> int:

@@ -13,7 +13,7 @@ GOAL_SETS = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column of metrics.parquet or goals.parquet. `dtype` is an Arrow type name."""
+    """One column of metrics.parquet, goals.parquet or blocks.parquet. `dtype` is an Arrow type name."""
 
     name: str
     dtype: str
@@ -69,7 +69,26 @@ _TRAINING = [
     Column("goal_parameter_norm", "float64", "-", "same, goal encoder"),
     Column("survival_parameter_norm", "float64", "-", "same, survival network"),
     Column("critic_parameter_norm", "float64", "-", "same, the whole critic of other methods"),
+    Column(
+        "actor_update_ratio",
+        "float64",
+        "share",
+        "norm of an update by that of the actor after it, of one in 10",
+    ),
+    Column("state_action_update_ratio", "float64", "share", "same, state-action encoder"),
+    Column("goal_update_ratio", "float64", "share", "same, goal encoder"),
+    Column("survival_update_ratio", "float64", "share", "same, survival network"),
+    Column("critic_update_ratio", "float64", "share", "same, the whole critic of other methods"),
     Column("first_nonfinite_update", "int64", "updates", "first update with a non-finite loss"),
+    Column(
+        "instability_onset",
+        "int64",
+        "updates",
+        "first update of what is unstable by a rule of docs/extreme-depth.md; null if nothing is so far",
+    ),
+    Column(
+        "instability_kind", "string", "-", "what: entropy, actor_gradient_norm, ...; null as the onset"
+    ),
 ]
 
 
@@ -129,4 +148,20 @@ GOALS = [
     Column("success_rate", "float64", "share", "episodes at least once inside the radius"),
     Column("first_hit", "float64", "steps", "mean over the episodes that hit; null if none"),
     Column("survival", "float64", "steps", "mean steps to failure or limit"),
+]
+
+BLOCKS = [
+    Column("run_id", "string", "-", "the run this row belongs to"),
+    Column("evaluation", "int64", "-", "index of the evaluation; 0 is before training"),
+    Column("env_steps", "int64", "steps", "training env steps so far"),
+    Column("gradient_steps", "int64", "updates", "updates so far"),
+    Column(
+        "network", "string", "-", "actor, state_action, goal, survival, joined; first and second critic"
+    ),
+    Column("block", "int64", "-", "index of the residual block, from the input"),
+    Column("stream_norm", "float64", "-", "norm of the stream behind the block, mean over a batch"),
+    Column("branch_norm", "float64", "-", "same, of what the block adds to the stream"),
+    Column("gradient_norm", "float64", "-", "L2 norm of the gradient from that batch, not clipped"),
+    Column("parameter_norm", "float64", "-", "L2 norm of the parameters"),
+    Column("update_ratio", "float64", "share", "norm of an update by that of the parameters after it"),
 ]

@@ -1,7 +1,7 @@
 """The results folder: every file is replaced whole in one step, and read back as rows or frames.
 
 A study is `<results>/<study>/study.json` and `runs/<run_id>/{status.json, metrics.parquet,
-goals.parquet}`. A reader sees the old file or the new one, never a part of one. pandas and
+goals.parquet, blocks.parquet}`. A reader sees the old file or the new one, never a part of one. pandas and
 pyarrow are imported inside the functions, so that the command line starts quickly.
 """
 
@@ -15,7 +15,7 @@ from crlscale import parquet
 from crlscale.errors import CrlscaleError
 from crlscale.files import Damaged, damaged, read_bytes, replace_file
 from crlscale.gather import gather
-from crlscale.schema import GOALS, METRICS
+from crlscale.schema import BLOCKS, GOALS, METRICS
 
 LOST_AFTER_SECONDS = 60.0
 
@@ -33,6 +33,7 @@ STATUS_FIELDS = {
     "total_env_steps": "Int64",
     "updates_per_second": "float64",
     "time_at_goal": "float64",
+    "instability": "object",
     "peak_memory_bytes": "Int64",
     "host": "object",
     "pid": "Int64",
@@ -93,6 +94,32 @@ def read_run_metrics(run_folder: Path) -> list[dict]:
 def read_run_goals(run_folder: Path) -> list[dict]:
     """The rows of a run's goals.parquet, null as None; [] while there is no such file."""
     return _read_rows(Path(run_folder) / "goals.parquet")
+
+
+def blocks_table(rows: list[dict]):
+    """Rows of blocks.parquet, one a network and block, as an Arrow table; refuses as `write_metrics`."""
+    return parquet.rows_to_table(BLOCKS, rows)
+
+
+def write_blocks(run_folder: Path, tables: list, meta: dict) -> None:
+    """Replace blocks.parquet by `tables`, one an evaluation, made by `blocks_table`: of a thousand
+    layers there are too many rows to check all of them anew at each evaluation."""
+    import pyarrow as pa
+
+    content = parquet.table_to_bytes(pa.concat_tables(tables), meta)
+    replace_file(Path(run_folder) / "blocks.parquet", content)
+
+
+def read_run_blocks(run_folder: Path, until: int | None = None) -> list:
+    """The rows of a run's blocks.parquet as a list of at most one Arrow table, those of evaluations
+    after `until` left out; [] while there is no such file."""
+    path = Path(run_folder) / "blocks.parquet"
+    if not path.exists():
+        return []
+    import pyarrow.compute as pc
+
+    table = parquet.read_table(path)[0]
+    return [table if until is None else table.filter(pc.field("evaluation") <= until)]
 
 
 def read_run_status(run_folder: Path) -> dict:
@@ -195,6 +222,11 @@ def _seen_status(run_folder: Path, now: float) -> dict:
     if damage := damage_of(run_folder, status):
         return {**status, "status": "damaged", "cause": damage}
     return {**status, "status": "lost"} if is_lost(status, now) else status
+
+
+def read_blocks(folder: Path):
+    """All blocks.parquet of a study folder as one DataFrame; else as `read_metrics`."""
+    return _frame(gather(_study_folder(folder), "blocks.parquet", BLOCKS))
 
 
 def _study_folder(folder: Path) -> Path:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from crlscale import chunks
+from crlscale import blocks, chunks, instability
 from crlscale import evaluate as evaluation
 from crlscale import replay as ring
 from crlscale.agents.interface import algorithm
@@ -26,14 +26,15 @@ from crlscale.methods import find_method
 from crlscale.program import Hyper, Program
 from crlscale.seeds import over_seeds
 
-NEVER = jnp.iinfo(jnp.int32).max
+NEVER = instability.NEVER
 COLLECTOR = 1_000_003  # folded into a key; small numbers would give keys that a split gives, too
 
 
 class TrainState(NamedTuple):
     """Everything a run carries. `agent` is the studied one, `collector` another that acts in its place
     (None: it acts itself). `unrolls` int32 counts inserts and is shared by the seeds, which keeps the
-    ring's write a slice under vmap. `chunk` [N, H, A] is what the envs carry out (None for H = 1)."""
+    ring's write a slice under vmap. `watch` has seen every update of `agent`. `chunk` [N, H, A] is what
+    the envs carry out (None for H = 1)."""
 
     agent: Any
     episodes: episode.Episodes
@@ -41,6 +42,7 @@ class TrainState(NamedTuple):
     key: jax.Array
     unrolls: jax.Array
     collector: Any
+    watch: instability.Watch
     chunk: jax.Array | None = None
 
 
@@ -60,8 +62,10 @@ class Trainer(NamedTuple):
     start_tally(state) -> Tally of zeros
     epoch(hyper, state, tally, phases, updates) -> TrainState, Tally; donates both. `phases` and
         `updates` of each phase are traced, so a prefill is an epoch of no updates
-    summary(state, tally) -> dict of [Z]: means over the tally's updates, parameter norms
+    summary(state, tally) -> dict of [Z]: means over the tally's updates, parameter norms, the onset of
+        instability (an update, or NEVER) and the index of its kind in instability.KINDS
     evaluate(state, keys [Z, 2]) -> Outcome of [Z, M]
+    blocks(hyper, state, keys [Z, 2]) -> dict of blocks.Norms of [Z, K] by network, from one batch
     """
 
     init: callable
@@ -69,9 +73,10 @@ class Trainer(NamedTuple):
     epoch: callable
     summary: callable
     evaluate: callable
+    blocks: callable
 
 
-_SEEDS = TrainState(agent=0, episodes=0, replay=0, key=0, unrolls=None, collector=0, chunk=0)
+_SEEDS = TrainState(agent=0, episodes=0, replay=0, key=0, unrolls=None, collector=0, watch=0, chunk=0)
 _TALLY = Tally(sums=0, updates=None, first_nonfinite=0)
 
 # where they lie on a mesh: everything of the envs (the second axis, in rows of the replay the third) is
@@ -83,6 +88,7 @@ _STATE_AT = TrainState(
     key=P(SEED),
     unrolls=P(),
     collector=P(SEED),
+    watch=P(SEED),
     chunk=P(SEED, DATA),
 )
 _TALLY_AT = Tally(sums=P(SEED), updates=P(), first_nonfinite=P(SEED))
@@ -115,6 +121,7 @@ def make_trainer(
         ),
         summary=jit(kernel.summary, (trained, 0), (at, _WHOLE)),
         evaluate=jit(kernel.evaluate, ((_SEEDS, 0), 0), ((_STATE_AT, _WHOLE), _WHOLE)),
+        blocks=jit(kernel.blocks, ((None, _SEEDS, 0), 0), ((_WHOLE, _STATE_AT, _WHOLE), _WHOLE)),
     )
 
 
@@ -150,16 +157,16 @@ class _Kernel:
         row = jax.eval_shape(advance, episodes, action)[1]
         replay = ring.empty(row, program.replay_rows)
         chunk = chunks.begin(program.num_envs, program.chunk_length, sizes.action_size)
-        return TrainState(agent, episodes, replay, key, jnp.zeros((), jnp.int32), collector, chunk)
+        unrolls = jnp.zeros((), jnp.int32)
+        state = TrainState(agent, episodes, replay, key, unrolls, collector, None, chunk)
+        return state._replace(watch=instability.begin(self._metrics(state)))
 
     def _agent(self, nets, rng: jax.Array):
         sizes = self.sizes
         return self.algorithm.init(nets, rng, sizes.state_size, self.decided_size, sizes.goal_size)
 
     def start_tally(self, state: TrainState) -> Tally:
-        update = partial(self._update, self.nets)
-        metrics = jax.eval_shape(update, self._zero_hyper(), state.agent, state, state.key)[1]
-        zeros = {name: jnp.zeros(()) for name in metrics}
+        zeros = {name: jnp.zeros(()) for name in self._metrics(state)}
         return Tally(zeros, jnp.zeros((), jnp.int32), jnp.full((), NEVER, jnp.int32))
 
     def epoch(
@@ -175,15 +182,21 @@ class _Kernel:
 
     def summary(self, state: TrainState, tally: Tally) -> dict[str, jax.Array]:
         updates = tally.updates.astype(jnp.float32)
-        means = {name: value / updates for name, value in tally.sums.items()}
+        told = partial(instability.told, updates=updates)
+        means = {name: value / told(name) for name, value in tally.sums.items()}
         norms = self.algorithm.parameter_norms(state.agent)
-        return {**means, **norms, "first_nonfinite": tally.first_nonfinite}
+        found = {"instability_onset": state.watch.onset, "instability_kind": state.watch.kind}
+        return {**means, **norms, "first_nonfinite": tally.first_nonfinite, **found}
 
     def evaluate(self, state: TrainState, rng: jax.Array) -> evaluation.Outcome:
         policy = partial(self.algorithm.act_deterministic, self.nets, state.agent.actor)
         program = self.program
         sizes = (program.eval_envs, program.episode_length, program.chunk_length)
         return evaluation.rollout(self.env, policy, rng, *sizes, split=self._split)
+
+    def blocks(self, hyper: Hyper, state: TrainState, rng: jax.Array) -> dict[str, blocks.Norms]:
+        batch, noise_key = self._sample(hyper, state, rng)
+        return blocks.measure(self.algorithm, self.nets, state.agent, batch, noise_key, hyper)
 
     # --- parts of a phase ------------------------------------------------------------------
     def _collect(self, state: TrainState) -> TrainState:
@@ -215,15 +228,18 @@ class _Kernel:
 
     def _learn(self, hyper: Hyper, state: TrainState, tally: Tally, updates: jax.Array):
         def update(_, carry):
-            agent, tally, key = carry
+            agent, watch, tally, key = carry
             update_key, key = jax.random.split(key)
+            before = agent
             agent, metrics = self._update(self.nets, hyper, agent, state, update_key)
-            return agent, _count(tally, metrics), key
+            metrics |= self._ratios(tally.updates, before, agent)
+            watch = instability.look(watch, metrics, hyper.target_entropy, self.decided_size)
+            return agent, watch, _count(tally, metrics), key
 
-        carry = (state.agent, tally, state.key)
-        agent, tally, key = jax.lax.fori_loop(0, updates, update, carry)
+        carry = (state.agent, state.watch, tally, state.key)
+        agent, watch, tally, key = jax.lax.fori_loop(0, updates, update, carry)
         collector = self._teach_collector(hyper, state, updates)
-        return state._replace(agent=agent, collector=collector, key=key), tally
+        return state._replace(agent=agent, watch=watch, collector=collector, key=key), tally
 
     def _teach_collector(self, hyper: Hyper, state: TrainState, updates: jax.Array):
         """The collector after `updates` of its own, in a loop of its own and from keys of its own, so
@@ -241,10 +257,27 @@ class _Kernel:
         return jax.lax.fori_loop(0, updates, update, carry)[0]
 
     def _update(self, nets, hyper: Hyper, agent, state: TrainState, rng: jax.Array):
+        batch, noise_key = self._sample(hyper, state, rng)
+        return self.algorithm.update(nets, agent, batch, noise_key, hyper)
+
+    def _sample(self, hyper: Hyper, state: TrainState, rng: jax.Array):
+        """A batch, and the key of the noise of its update."""
         batch_key, noise_key = jax.random.split(rng)
         time = state.unrolls * self.program.unroll_length
         batch = self.algorithm.sample(self.program, self.env, state.replay, batch_key, time, hyper)
-        return self.algorithm.update(nets, agent, self._split(batch), noise_key, hyper)
+        return self._split(batch), noise_key
+
+    def _ratios(self, updates: jax.Array, before, after) -> dict[str, jax.Array]:
+        return instability.update_ratios(self.algorithm.parameter_norms, updates, before, after)
+
+    def _metrics(self, state: TrainState) -> dict:
+        """Shapes of what an update tells, by name."""
+
+        def told(agent):
+            after, metrics = self._update(self.nets, self._zero_hyper(), agent, state, state.key)
+            return metrics | self._ratios(state.unrolls, agent, after)
+
+        return jax.eval_shape(told, state.agent)
 
     def _split(self, tree):
         """`tree`, whose arrays have rows of a batch or episodes as first axis, split over the data axis."""

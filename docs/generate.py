@@ -16,7 +16,7 @@ import typer
 from crlscale.bench.columns import FILES
 from crlscale.cli.app import app
 from crlscale.config import RunConfig
-from crlscale.schema import GOALS, METRICS, SCHEMA_VERSION, Column
+from crlscale.schema import BLOCKS, GOALS, METRICS, SCHEMA_VERSION, Column
 from crlscale.survival_fields import SurvivalFields
 
 FOLDER = Path(__file__).parent
@@ -42,6 +42,7 @@ def columns_page() -> str:
     for name, meaning, columns in (
         ("metrics.parquet", "One row an evaluation; row 0 is before training.", METRICS),
         ("goals.parquet", "One row an evaluation and goal cell, where a task has cells.", GOALS),
+        ("blocks.parquet", "One row an evaluation, network and block of it.", BLOCKS),
     ):
         lines += ["", f"## {name}", "", meaning, "", *_table(columns)]
     lines += ["", "# Columns of the bench", "", BENCH]

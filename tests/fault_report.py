@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from crlscale.record import FINISHED, read_status
-from crlscale.schema import GOALS, METRICS
-from crlscale.store import read_json, read_run_goals, read_run_metrics, write_json
+from crlscale.schema import BLOCKS, GOALS, METRICS
+from crlscale.store import read_json, read_run_blocks, read_run_goals, read_run_metrics, write_json
 from crlscale.study import load_study
 
 RUNS_PER_PROCESS = 3
@@ -83,6 +83,7 @@ def problems(folder: Path, undisturbed: Path) -> list[str]:
         for name, columns, read in (
             ("metrics", METRICS, read_run_metrics),
             ("goals", GOALS, read_run_goals),
+            ("blocks", BLOCKS, lambda run: [r for t in read_run_blocks(run) for r in t.to_pylist()]),
         ):
             compared = [c.name for c in columns if c.name not in NOT_COMPARED]
             mine, theirs = ([[row[c] for c in compared] for row in read(r)] for r in (run, plain))
@@ -165,7 +166,7 @@ def _what_was_found(folder: Path, found: list[str]) -> list[str]:
         *[f"- {problem}" for problem in found],
         "A line of history that a kill prevented is missing: a run that was killed between the record of"
         " its completion and that line is complete without one. Compared are all columns of"
-        f" metrics.parquet and goals.parquet but {', '.join(sorted(NOT_COMPARED))}.",
+        f" metrics.parquet, goals.parquet and blocks.parquet but {', '.join(sorted(NOT_COMPARED))}.",
     ]
 
 

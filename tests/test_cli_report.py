@@ -13,6 +13,7 @@ from simulated import flat, saturating, stepping, write_study
 
 from crlscale.plan import plan_study
 from crlscale.report.record import sweep_command
+from crlscale.store import write_json
 
 DEPTHS = {"depth": [2, 4, 8, 16, 32]}
 OUTCOME = {(8, 1): "diverged", (16, 0): "failed"}
@@ -51,6 +52,17 @@ def test_answer_and_both_files(reported):
     shown = re.findall(r"!\[.*?\]\((.*?)\)", text)
     assert len(shown) == page.count("<img") >= 4
     assert all((reported / name).exists() for name in shown)
+
+
+def test_a_run_that_was_unstable_is_told_with_its_onset(tmp_path):
+    folder = write_study(tmp_path, {"depth": [4, 8]}, stepping)
+    runs = sorted((folder / "runs").iterdir())
+    said = "unstable from update 12 on (entropy)"
+    write_json(
+        runs[0] / "status.json", {"schema_version": 1, "status": "complete", "instability": said}
+    )
+    _run_alone("report", "--results", str(tmp_path))
+    assert f"{runs[0].name}: complete ({said})." in (folder / "report.md").read_text()
 
 
 def test_every_run_has_its_literal_command_and_failures_are_told(reported):

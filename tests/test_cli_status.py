@@ -55,6 +55,25 @@ def test_one_study_cell_by_cell(mixed, capsys):
     assert snapshot(folder) == before
 
 
+def test_a_run_that_was_unstable_is_named_with_its_onset(mixed, capsys):
+    """A complete one, and a diverged one beside its cause."""
+    folder, ids = mixed
+    said = "unstable from update 12 on (entropy)"
+    for word, cause in (("complete", None), ("diverged", "loss not finite at update 40")):
+        status = {"schema_version": 1, "status": word, "cause": cause, "instability": said}
+        write_json(folder / "runs" / ids[word] / "status.json", status)
+    out = run(capsys, "status", "mixed")[1]
+    words = " ".join(out.split())
+    assert f"complete: {ids['complete']} {said}" in words
+    assert f"diverged: {ids['diverged']} loss not finite at update 40; {said}" in words
+    assert words.count(said) == 2 and "1 failed, 1 diverged, 1 unstable" in words
+    rows = {row["run_id"]: row for row in run_json(capsys, "status", "mixed")["rows"]}
+    assert rows[ids["complete"]]["instability"] == said
+    assert rows[ids["running"]]["instability"] is None
+    err = run(capsys, "runs", "list", "mixed")[2]
+    assert f"complete: {ids['complete']}: {said}\n" in err
+
+
 def test_one_study_as_json(mixed, capsys):
     _, ids = mixed
     data = run_json(capsys, "status", "mixed")

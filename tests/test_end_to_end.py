@@ -64,7 +64,14 @@ def test_each_run_has_its_measurements_its_log_and_nothing_more(job):
     for run_id in load_study(job["study"]).configs:
         run = job["study"] / "runs" / run_id
         assert {path.name for path in run.iterdir()} == {
-            *("config.json", "status.json", "history.jsonl", "metrics.parquet", "log.txt")
+            *(
+                "config.json",
+                "status.json",
+                "history.jsonl",
+                "metrics.parquet",
+                "log.txt",
+                "blocks.parquet",
+            )
         }
         assert (run / "log.txt").read_text() == f"complete: {run_id}\n"
 

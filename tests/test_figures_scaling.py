@@ -5,13 +5,15 @@ import pytest
 from simulated import flat, stepping, write_study
 from test_figures import assert_texts_apart, caption_of, drawn
 
+from crlscale.analysis.block_norms import WHEN
+from crlscale.errors import CrlscaleError
 from crlscale.figures import style
 from crlscale.report.finding import Loaded
 from crlscale.report.interactive import panels, recolouring
 from crlscale.report.kinds import KINDS
 from crlscale.report.legend import legend
 from crlscale.score import load_scores
-from crlscale.store import write_goals
+from crlscale.store import blocks_table, write_blocks, write_goals
 
 
 def grow(config, rng):
@@ -205,6 +207,51 @@ def _goal_row(run, case, index: int, evaluation: int) -> dict:
         "time_at_goal": evaluation + 10.0 * index + run.seed, "success_rate": 0.5, "first_hit": 1.0,
         "survival": 50.0,
     }  # fmt: skip
+
+
+def test_block_norms_are_medians_over_seeds(results):
+    """A block's gradient: the evaluation, ten times its index, and the seed; a study whose runs did not
+    measure blocks has no such figure, and is told how to get one."""
+    folder = write_study(results, {"depth": [8, 16]}, stepping, seeds=3)
+    scores = load_scores(folder)
+    assert not KINDS["blocks"].applies(Loaded(folder, scores))
+    with pytest.raises(CrlscaleError, match="no rows by block"):
+        KINDS["blocks"].find(Loaded(folder, scores))
+    for cell in scores.cells:
+        for run in cell.runs:
+            count = cell.levels["depth"] // 4
+            rows = [
+                _block_row(run, network, block, evaluation)
+                for evaluation in (0, 1, 2)
+                for network in ("actor", "goal")
+                for block in range(count)
+            ]
+            write_blocks(folder / "runs" / run.run_id, [blocks_table(rows)], {"run_id": run.run_id})
+    finding = find(folder, "blocks")
+    result = finding.pictures[0].result
+    assert result.networks == ("actor", "goal") and len(result.lines) == 2 * 2 * 2
+    (first, last), when = result.of("goal", "at the last evaluation"), result.of("goal", WHEN[0])
+    assert first.norms["gradient_norm"].tolist() == [4.0, 14.0]
+    assert last.norms["gradient_norm"].tolist() == [4.0, 14.0, 24.0, 34.0]
+    assert when[0].norms["gradient_norm"].tolist() == [2.0, 12.0]
+    assert [values.tolist() for values in first.seeds.values()] == [[3, 13], [4, 14], [5, 15]]
+    assert "actor network at depth 16: 8.5 times" in finding.sentences[0]
+    assert finding.tables[0][2][0] == ["8", "actor", "2", "7", "7", "4", "14"]
+    assert len(finding.records) == 2 * 2 * (2 + 4)
+    figure = assert_figure(finding)
+    median = figure.axes[-1].lines[-1]
+    assert median.get_ydata().tolist() == [4.0, 14.0, 24.0, 34.0]
+    assert "depth 16, block 3: median 34" in median.told
+
+
+def _block_row(run, network: str, block: int, evaluation: int) -> dict:
+    place = {"run_id": run.run_id, "evaluation": evaluation, "env_steps": evaluation}
+    norms = dict.fromkeys(("branch_norm", "parameter_norm", "update_ratio"), 1.0)
+    gradient = 1.0 + evaluation + 10.0 * block + run.seed
+    return {
+        **{**place, **norms, "gradient_steps": evaluation, "network": network, "block": block},
+        **{"stream_norm": 7.0, "gradient_norm": gradient},
+    }
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,8 @@ def test_launcher_stopped_killed_and_started_again(results):
     assert done.items() <= files_of(folder, "complete").items()  # not repeated
     for run_id in statuses(folder):
         left = {path.name for path in (folder / "runs" / run_id).iterdir()}
-        assert left == {"config.json", "status.json", "history.jsonl", "metrics.parquet", "log.txt"}
+        tables = {"metrics.parquet", "blocks.parquet"}
+        assert left == {"config.json", "status.json", "history.jsonl", "log.txt"} | tables
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from real_runs import crlscale, once, run_signalled, status, tiny_study
 
 from crlscale import store
-from crlscale.schema import METRICS
+from crlscale.schema import BLOCKS, METRICS
 from crlscale.study import Execution
 
 TRAINING = {
@@ -20,7 +20,9 @@ TRAINING = {
         for net in ("actor", "state_action", "goal")
         for kind in ("gradient", "parameter")
     ),
+    *("actor_update_ratio", "state_action_update_ratio", "goal_update_ratio"),
 }
+INSTABILITY = ("instability_onset", "instability_kind")
 TIMES = {
     *("env_steps_per_second", "updates_per_second", "train_seconds", "evaluation_seconds"),
     *("cpu_seconds", "compile_seconds", "peak_memory_bytes", "resumed"),
@@ -29,6 +31,10 @@ TIMES = {
 
 def rows(run) -> list[dict]:
     return store.read_run_metrics(run)
+
+
+def block_rows(run) -> list[dict]:
+    return [row for table in store.read_run_blocks(run) for row in table.to_pylist()]
 
 
 def without(row: dict, names) -> dict:
@@ -58,6 +64,7 @@ def test_run_ends_well_and_says_so(plain):
         "status.json",
         "history.jsonl",
         "metrics.parquet",
+        "blocks.parquet",
     }
 
 
@@ -79,12 +86,36 @@ def test_a_row_for_each_evaluation_at_the_planned_steps(plain):
 def test_row_before_training_has_no_training_metrics(plain):
     first, *trained = rows(plain["run"])
     unknown = TRAINING | {"first_nonfinite_update", "env_steps_per_second", "updates_per_second"}
+    unknown |= set(INSTABILITY)
     assert {name for name in unknown if first[name] is not None} == set()
     for row in trained:
         assert all(math.isfinite(row[name]) for name in TRAINING)
         assert row["first_nonfinite_update"] is None
+        assert [row[name] for name in INSTABILITY] == [None, None]
+        assert 0 < row["actor_update_ratio"] < 0.1
         assert row["updates_per_second"] > 0 and row["env_steps_per_second"] > 0
         assert row["alpha"] > 0 and row["actor_parameter_norm"] > 0
+
+
+def test_blocks_of_every_network_at_every_evaluation(plain):
+    """Depth 4 is one block of each of three networks."""
+    measured = block_rows(plain["run"])
+    assert set(measured[0]) == {column.name for column in BLOCKS}
+    assert [(r["evaluation"], r["network"], r["block"]) for r in measured] == [
+        (evaluation, network, 0)
+        for evaluation in range(3)
+        for network in ("actor", "goal", "state_action")
+    ]
+    steps = {(r["evaluation"], r["env_steps"], r["gradient_steps"]) for r in rows(plain["run"])}
+    assert {(r["evaluation"], r["env_steps"], r["gradient_steps"]) for r in measured} == steps
+    for row in measured:
+        for name in ("stream_norm", "branch_norm", "gradient_norm", "parameter_norm", "update_ratio"):
+            assert row[name] > 0 and math.isfinite(row[name]), name
+        assert row["run_id"] == plain["run_id"]
+    by_name = {name: [r[name] for r in measured[::3]] for name in ("stream_norm", "parameter_norm")}
+    assert all(len(set(values)) == 3 for values in by_name.values()), "training moves them"
+    footer = store.read_metadata(plain["run"] / "blocks.parquet")
+    assert (footer["run_id"], footer["config"]) == (plain["run_id"], plain["config"].model_dump())
 
 
 def test_every_evaluation_is_measured_and_bounded(plain):
@@ -183,6 +214,7 @@ def test_signals_stop_a_run_after_a_checkpoint(interrupted):
     for stopped, number in ((terminated, 15), (ctrl_c, 2)):
         assert (stopped["status"], stopped["cause"]) == ("stopped", f"stopped by signal {number}")
         assert stopped["left"] == [
+            "blocks.parquet",
             "checkpoints",
             "config.json",
             "history.jsonl",
@@ -197,10 +229,12 @@ def test_signals_stop_a_run_after_a_checkpoint(interrupted):
 def test_run_that_went_on_equals_one_that_never_stopped(interrupted, plain):
     last = interrupted["made"][-1]
     assert (last["code"], last["status"], last["cause"]) == (0, "complete", None)
-    assert last["left"] == ["config.json", "history.jsonl", "metrics.parquet", "status.json"]
+    kept = ["blocks.parquet", "config.json", "history.jsonl", "metrics.parquet", "status.json"]
+    assert last["left"] == kept
     found, wanted = rows(interrupted["run"]), rows(plain["run"])
     assert [without(row, TIMES) for row in found] == [without(row, TIMES) for row in wanted]
     assert [row["resumed"] for row in found] == [False, True, True]
+    assert block_rows(interrupted["run"]) == block_rows(plain["run"])
 
 
 def test_seconds_of_training_go_on_too(interrupted):
@@ -295,6 +329,24 @@ def test_run_does_not_go_on_under_other_physics(tmp_path):
     assert rows(run) == measured
 
 
+# --- instability ---------------------------------------------------------------------------
+def test_onset_of_instability_outlives_a_stop_and_is_told(tmp_path):
+    """A step size at which a run is broken at once and yet finite; the first chunk ends before the first
+    evaluation, so the onset comes through the checkpoint."""
+    rates = {"actor_learning_rate": 10.0, "critic_learning_rate": 10.0}
+    study, plan = tiny_study(tmp_path, **rates)
+    (run_id,) = plan.configs
+    assert stop_at_first_chunk(study, [run_id], signal.SIGTERM)[0] == 75
+    code, _, err = crlscale("run", study, run_id)
+    measured, found = rows(study / "runs" / run_id), status(study, run_id)
+    onsets = [[row[name] for name in INSTABILITY] for row in measured]
+    assert onsets == [[None, None], *2 * [[0, "actor_update_ratio"]]]
+    assert measured[1]["actor_update_ratio"] > 0.05, "the first of 24 is about 1"
+    assert (code, found["status"], found["cause"]) == (0, "complete", None)
+    assert found["instability"] == "unstable from update 0 on (actor_update_ratio)"
+    assert err == f"complete: {run_id} ({found['instability']})\n"
+
+
 # --- divergence ----------------------------------------------------------------------------
 @pytest.mark.parametrize("evaluations", [1, 2])
 def test_divergence_is_a_result(tmp_path, evaluations):
@@ -307,11 +359,13 @@ def test_divergence_is_a_result(tmp_path, evaluations):
     found = status(study, run_id)
     assert (code, found["status"]) == (0, "diverged")
     assert found["cause"].startswith("loss not finite at update ")
-    assert err == f"diverged: {run_id} ({found['cause']})\n"
+    assert err == f"diverged: {run_id} ({found['cause']}; {found['instability']})\n"
     first, last = rows(study / "runs" / run_id)  # it ends at the first evaluation that tells
     assert first["time_at_goal_all"] is not None
     assert 0 <= last["first_nonfinite_update"] < 24
     assert str(last["first_nonfinite_update"]) in found["cause"]
+    assert last["instability_onset"] <= last["first_nonfinite_update"]
+    assert found["instability"] is not None
     measured = [name for name in last if name.endswith(("_all", "_far", "_near")) or "eval_ep" in name]
     assert all(last[name] is None for name in measured)
     assert not math.isfinite(last["critic_loss"])
@@ -342,6 +396,12 @@ def test_seeds_in_one_program_agree_with_single_runs(tmp_path, plain):
                 np.testing.assert_allclose(row[name], alone[name], rtol=0.02, atol=1e-3, err_msg=name)
     assert together[0]["time_at_goal_all"] == pytest.approx(rows(plain["run"])[0]["time_at_goal_all"])
     assert [row["seed"] for row in other] == [1, 1, 1]
+    blocks = [block_rows(study / "runs" / run_id) for run_id in (zero, one)]
+    for own, run_id in zip(blocks, (zero, one), strict=True):
+        assert [row["run_id"] for row in own] == 9 * [run_id]
+    for mine, alone, theirs in zip(blocks[0], block_rows(plain["run"]), blocks[1], strict=True):
+        assert mine["stream_norm"] == pytest.approx(alone["stream_norm"], rel=0.02)
+        assert mine["stream_norm"] != theirs["stream_norm"]
     assert other[1]["critic_loss"] != pytest.approx(together[1]["critic_loss"], rel=1e-6)
 
 

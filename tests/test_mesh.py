@@ -96,7 +96,8 @@ def test_what_belongs_to_envs_is_split_and_the_rest_is_whole(inspected):
         assert not of_envs or found["whole"][axis] == 16
     kinds = {name.split("/")[1] for name in inspected["arrays"]}
     assert kinds == {
-        *("agent", "episodes", "replay", "key", "unrolls", "sums", "updates", "first_nonfinite"),
+        *("agent", "episodes", "replay", "key", "unrolls", "watch"),
+        *("sums", "updates", "first_nonfinite"),
     }
 
 

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from crlscale.parquet import arrow_schema
-from crlscale.schema import GOAL_SETS, GOALS, METRICS
+from crlscale.schema import BLOCKS, GOAL_SETS, GOALS, METRICS
 
-FILES = {"metrics": METRICS, "goals": GOALS}
+FILES = {"metrics": METRICS, "goals": GOALS, "blocks": BLOCKS}
 
 
 @pytest.mark.parametrize("columns", FILES.values(), ids=FILES)
@@ -42,5 +42,6 @@ def test_each_goal_set_has_each_metric():
             assert f"{metric}_{goals}" in names
 
 
-def test_rows_of_both_files_can_be_joined():
-    assert {"run_id", "evaluation", "env_steps"} <= {c.name for c in METRICS} & {c.name for c in GOALS}
+def test_rows_of_all_files_can_be_joined():
+    keys = {"run_id", "evaluation", "env_steps"}
+    assert all(keys <= {column.name for column in columns} for columns in FILES.values())

@@ -16,6 +16,7 @@ from crlscale import train
 from crlscale.config import RunConfig
 from crlscale.envs import episode
 from crlscale.envs.registry import task_spec
+from crlscale.instability import KINDS
 from crlscale.program import Hyper, split
 
 CONFIG = RunConfig(
@@ -247,6 +248,48 @@ def test_first_nonfinite_update_is_found_and_kept(pair, begun):
     assert not np.isfinite(host(pair.summary(state, tally))["critic_loss"]).any()
 
 
+# --- instability ------------------------------------------------------------------------
+def test_instability_is_found_and_kept_over_epochs(pair, begun):
+    """A step size of 10 moves the networks by more than they are; a sane one breaks no rule."""
+    absurd = HYPER._replace(
+        actor_learning_rate=jnp.float32(10.0), critic_learning_rate=jnp.float32(10.0)
+    )
+    sane, tally = epoch(pair, *begun, 1, 4)
+    assert host(pair.summary(sane, tally))["instability_onset"].tolist() == [NEVER, NEVER]
+    state, _ = epoch(pair, sane, pair.start_tally(sane), 1, 4, absurd)
+    state, tally = epoch(pair, state, pair.start_tally(state), 2, 4)
+    summary = host(pair.summary(state, tally))
+    assert summary["instability_onset"].tolist() == [4, 4], "updates of all epochs count"
+    assert [KINDS[kind] for kind in summary["instability_kind"]] == 2 * ["actor_update_ratio"]
+    assert host(state.watch.updates).tolist() == [16, 16]
+
+
+def test_each_seed_has_an_onset_of_its_own(pair, begun):
+    """Only the second seed's actor is broken, which its first update shows."""
+    state, tally = begun
+    actor = jax.tree.map(lambda x: x.at[1].set(jnp.nan), state.agent.actor)
+    state = state._replace(agent=state.agent._replace(actor=actor))
+    state, _ = epoch(pair, state, tally, 1, 2)
+    assert host(state.watch.onset).tolist() == [NEVER, 0]
+    assert KINDS[state.watch.kind[1]] == "nonfinite"
+
+
+def test_update_ratios_are_what_an_update_moves(pair, begun):
+    """||after - before|| / ||after|| of one update, in numpy; both learn with step size 1e-3."""
+    state, tally = epoch(pair, *begun, 1, 1)
+    summary = host(pair.summary(state, tally))
+    for name, of in (("actor", lambda a: a.actor), ("goal", lambda a: a.critic.goal)):
+        before, after = (
+            np.concatenate([np.ravel(x[0]) for x in jax.tree.leaves(host(of(s.agent)))])
+            for s in (begun[0], state)
+        )
+        wanted = np.linalg.norm(after - before) / np.linalg.norm(after)
+        np.testing.assert_allclose(summary[f"{name}_update_ratio"][0], wanted, rtol=1e-3)
+        assert 1e-3 < wanted < 0.1
+    further = host(pair.summary(*epoch(pair, *begun, 1, 3)))  # one in ten is looked at, the first
+    np.testing.assert_allclose(further["actor_update_ratio"], summary["actor_update_ratio"], rtol=1e-4)
+
+
 # --- programs ---------------------------------------------------------------------------
 VARIED = {
     "discount": 0.5,
@@ -302,6 +345,7 @@ def test_one_compile_of_everything(pair, begun):
         pair.summary(state, tally)
         pair.start_tally(state)
         pair.evaluate(state, keys(phases, updates))
+        pair.blocks(HYPER, state, keys(phases, updates))
         pair.init(keys(phases, updates))
     assert [jitted._cache_size() for jitted in pair] == [1] * len(pair)
 

@@ -32,7 +32,7 @@ from crlscale.survival_fields import LONGEST_HORIZON
 
 act, act_deterministic = tanh_gaussian.act, tanh_gaussian.act_deterministic
 sample = batches.hits_and_closeness
-init, parameter_norms = srl.init, srl.parameter_norms
+init, parameter_norms, seen = srl.init, srl.parameter_norms, srl.seen
 
 
 class Networks(NamedTuple):

@@ -14,6 +14,7 @@ import optax
 
 from crlscale import optimiser
 from crlscale.agents import batches, tanh_gaussian
+from crlscale.agents import seen as networks_seen
 from crlscale.agents.contrastive_losses import contrastive_loss
 from crlscale.agents.energies import ENERGIES
 from crlscale.agents.tanh_gaussian import alpha_loss, sample_action
@@ -22,7 +23,7 @@ from crlscale.program import Hyper, Program
 from crlscale.replay import Batch
 
 act, act_deterministic = tanh_gaussian.act, tanh_gaussian.act_deterministic
-sample = batches.geometric
+sample, seen = batches.geometric, networks_seen.encoders
 
 
 class Critic(NamedTuple):

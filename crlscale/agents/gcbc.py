@@ -13,12 +13,13 @@ import optax
 
 from crlscale import optimiser
 from crlscale.agents import batches, tanh_gaussian
+from crlscale.agents import seen as networks_seen
 from crlscale.networks import Actor
 from crlscale.program import Hyper, Program
 from crlscale.replay import Batch
 
 act, act_deterministic = tanh_gaussian.act, tanh_gaussian.act_deterministic
-sample = batches.geometric
+sample, seen = batches.geometric, networks_seen.policy
 
 
 class Agent(NamedTuple):

@@ -15,6 +15,7 @@ import optax
 
 from crlscale import optimiser
 from crlscale.agents import batches, tanh_gaussian
+from crlscale.agents.seen import Seen
 from crlscale.networks import Actor
 from crlscale.program import Hyper, Program
 from crlscale.replay import Batch
@@ -97,3 +98,9 @@ def update(nets: Networks, agent: Agent, batch: Batch, rng: jax.Array, hyper: Hy
 def parameter_norms(agent: Agent) -> dict:
     """L2 norm of the actor's parameters."""
     return {"actor_parameter_norm": optax.tree.norm(agent.actor)}
+
+
+def seen(nets: Networks, agent: Agent, batch: Batch) -> dict[str, Seen]:
+    """The actor, which is told the time to the goal."""
+    observation = jnp.concatenate([batch.state, batch.goal], -1)
+    return {"actor": Seen(nets.actor, (with_horizon(nets, observation, batch.steps),))}

@@ -1,8 +1,9 @@
 """What train.py asks of a method: the functions of a module of this folder.
 
-Each agent is a NamedTuple of arrays with at least `actor`, the parameters that act; everything else
-(critics, targets, moments) is the method's own. All functions are pure; B batch, N envs, S state,
-A action, G goal. Where the config field `chunk_length` is H > 1, an action is H of them at once: A is
+Each agent is a NamedTuple of arrays with at least `actor`, the parameters that act, and where it has one
+`critic`, a NamedTuple of the parameters of its networks; `actor_moments` and `critic_moments` are what
+crlscale/optimiser.py keeps of each, `updates` a count where it has one. Everything else (targets, say) is
+the method's own. All functions are pure; B batch, N envs, S state, A action, G goal. Where the config field `chunk_length` is H > 1, an action is H of them at once: A is
 then H times that of the task (crlscale/chunks.py), here and in batches.
 """
 
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 
 import jax
 
+from crlscale.agents.seen import Seen
 from crlscale.envs.goal_env import GoalEnv
 from crlscale.methods import find_method
 from crlscale.program import Hyper, Program
@@ -47,6 +49,9 @@ class Algorithm(Protocol):
     def update(self, nets, agent, batch, rng: jax.Array, hyper: Hyper) -> tuple[Any, dict]:
         """One update -> agent, metrics: scalars named by columns of crlscale.schema. A metric whose
         name ends in `_loss` decides whether a run diverged. Consumes `rng`."""
+
+    def seen(self, nets, agent, batch) -> dict[str, Seen]:
+        """What its networks see of a batch, by `actor` and the fields of `critic` (seen.py)."""
 
     def parameter_norms(self, agent) -> dict:
         """L2 norms of the networks' parameters, scalars named `*_parameter_norm`."""

@@ -13,6 +13,7 @@ import optax
 
 from crlscale import optimiser
 from crlscale.agents import batches, tanh_gaussian, twin_critics
+from crlscale.agents import seen as networks_seen
 from crlscale.agents.tanh_gaussian import alpha_loss, sample_action
 from crlscale.agents.twin_critics import Twin
 from crlscale.networks import Actor, Encoder
@@ -20,7 +21,7 @@ from crlscale.program import Hyper, Program
 from crlscale.replay import Transitions
 
 act, act_deterministic = tanh_gaussian.act, tanh_gaussian.act_deterministic
-sample = batches.transitions
+sample, seen = batches.transitions, networks_seen.twins
 
 
 class Agent(NamedTuple):

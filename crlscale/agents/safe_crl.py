@@ -17,6 +17,7 @@ import optax
 
 from crlscale import optimiser
 from crlscale.agents import batches, tanh_gaussian
+from crlscale.agents import seen as networks_seen
 from crlscale.agents.contrastive_losses import contrastive_loss, weighted_forward
 from crlscale.agents.energies import ENERGIES
 from crlscale.agents.tanh_gaussian import alpha_loss, sample_action
@@ -185,3 +186,9 @@ def parameter_norms(agent: Agent) -> dict:
         "goal_parameter_norm": optax.tree.norm(agent.critic.goal),
         "survival_parameter_norm": optax.tree.norm(agent.critic.survival),
     }
+
+
+def seen(nets: Networks, agent: Agent, batch: Batch) -> dict[str, networks_seen.Seen]:
+    """Actor and encoders as crl.py, and the survival network."""
+    found = networks_seen.encoders(nets, agent, batch)
+    return {**found, "survival": found["state_action"]._replace(network=nets.survival)}

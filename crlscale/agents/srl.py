@@ -16,6 +16,7 @@ import optax
 
 from crlscale import optimiser
 from crlscale.agents import batches, film_critic, hazards, tanh_gaussian
+from crlscale.agents import seen as networks_seen
 from crlscale.agents.film_critic import Critic, GoalSide, Joined, StateActionEncoder
 from crlscale.agents.tanh_gaussian import alpha_loss, sample_action
 from crlscale.depths import halves
@@ -24,7 +25,7 @@ from crlscale.networks import Actor
 from crlscale.program import Hyper, Program
 
 act, act_deterministic = tanh_gaussian.act, tanh_gaussian.act_deterministic
-sample = batches.hits
+sample, seen = batches.hits, networks_seen.joined
 
 
 class Agent(NamedTuple):

@@ -13,6 +13,7 @@ import optax
 
 from crlscale import optimiser
 from crlscale.agents import batches, twin_critics
+from crlscale.agents import seen as networks_seen
 from crlscale.agents.twin_critics import Twin
 from crlscale.networks import Encoder
 from crlscale.program import Hyper, Program
@@ -21,7 +22,7 @@ from crlscale.replay import Transitions
 POLICY_DELAY = 2  # updates of the critics for each of the actor and the targets
 SMOOTHING_NOISE, SMOOTHING_CLIP = 0.2, 0.5  # of the target policy's action
 
-sample = batches.transitions
+sample, seen = batches.transitions, networks_seen.twins
 
 
 class Agent(NamedTuple):

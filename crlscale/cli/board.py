@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from crlscale.cli.words import several, span
+from crlscale.cli.words import several, span, why
 from crlscale.overview import FAILING, CellState, Overview, log_tail
 from crlscale.record import FINISHED
 
@@ -143,6 +143,8 @@ def _note(overview: Overview, cell: CellState) -> Text:
     words += [(f"{again} tried again", "yellow")] if again else []
     patched = sum(run["status"] == "complete" and bool(run.get("cause")) for run in runs)
     words += [(f"{patched} with a damaged status.json", "yellow")] if patched else []
+    unstable = len(set(overview.unstable).intersection(cell.run_ids))
+    words += [(f"{unstable} unstable", "yellow")] if unstable else []
     return Text(", ").join([Text(*word) for word in words])
 
 
@@ -175,20 +177,21 @@ def _legend(overview: Overview, width: int) -> Text:
 
 
 def _causes(overview: Overview, screen: Screen) -> list[Text]:
-    """Failed runs with their cause and the end of their log, then others that have one; the last
-    ones by time if there are many."""
-    failed = [*overview.named(*FAILING, "diverged"), *overview.patched]
+    """Failed runs with their cause and the end of their log, then others that have one or are unstable;
+    the last ones by time if there are many."""
+    failed = [*overview.named(*FAILING, "diverged"), *overview.patched, *overview.unstable]
+    failed = list(dict.fromkeys(failed))
     failed.sort(key=lambda run_id: -(overview.runs[run_id].get("ended") or 0.0))
     failed.sort(key=lambda run_id: overview.runs[run_id]["status"] in FINISHED)
     shown = failed[: CAUSES_LISTED if screen.height is None else CAUSES_SHOWN]
     lines = []
     for run_id in shown:
         status = overview.runs[run_id]
-        word, why = status["status"], cause(status)
+        word, said = status["status"], cause(status)
         lines.append(Text.assemble((f"{word}: ", LETTERS[word][1]), f"{run_id}{_where(status)}"))
-        lines.append(Text(f"  {why}", no_wrap=screen.height is not None, overflow="ellipsis"))
+        lines.append(Text(f"  {said}", no_wrap=screen.height is not None, overflow="ellipsis"))
         for line in log_tail(overview, run_id, LOG_LINES) if word not in FINISHED else ():
-            if line.strip() not in why:  # as far as the cause does not quote it
+            if line.strip() not in said:  # as far as the cause does not quote it
                 lines.append(Text(f"  | {line}", style="dim", no_wrap=True, overflow="ellipsis"))
     if len(failed) > len(shown):
         more = (
@@ -199,11 +202,11 @@ def _causes(overview: Overview, screen: Screen) -> list[Text]:
 
 
 def cause(status: dict) -> str:
-    """Why a run failed, in the words of its record."""
+    """Why a run failed, in the words of its record, and since when it was unstable."""
     if status["status"] == "lost":
         return f"no heartbeat since {_clock(status.get('heartbeat') or 0.0)}"
     kind = f" [{status['kind']}]" if status.get("kind") else ""
-    return f"{status.get('cause') or 'no cause recorded'}{kind}"
+    return f"{why(status) or 'no cause recorded'}{kind}"
 
 
 def _where(status: dict) -> str:

@@ -11,7 +11,9 @@ from crlscale.cli.console import DEFAULT_RESULTS, Json, Results, emit_json, say,
 def export(
     study: Annotated[str, typer.Argument(help="Name of the study, or its folder.")],
     out: Annotated[Path, typer.Option("--out", help="File to write: .csv, .parquet or .json.")],
-    what: Annotated[str, typer.Option("--what", help="metrics, goals, runs or scores.")] = "metrics",
+    what: Annotated[
+        str, typer.Option("--what", help="metrics, goals, blocks, runs or scores.")
+    ] = "metrics",
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
     results: Results = DEFAULT_RESULTS,
     json: Json = False,
@@ -21,7 +23,7 @@ def export(
 
     Example: crlscale export depth-chain_8-quick-1a2b3c4d --out metrics.csv
     """
-    from crlscale.export import TABLES, damaged_runs, export_table, write_table
+    from crlscale.export import MEASURED, TABLES, damaged_runs, export_table, write_table
     from crlscale.study import find_study
 
     folder = find_study(results, study)
@@ -33,7 +35,7 @@ def export(
         emit_json({**data, "columns": table.column_names})
         return 0
     print(out)
-    if what in ("metrics", "goals") and (lost := damaged_runs(folder)):
+    if what in MEASURED and (lost := damaged_runs(folder)):
         say(f"warning: damaged, left out: {', '.join(lost)}")
     say(f"{what}, {TABLES[what]}: {table.num_rows:,} rows of {table.num_columns} columns")
     say(", ".join(table.column_names))

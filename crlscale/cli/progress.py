@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 
 from crlscale.cli.console import say
-from crlscale.cli.words import span
+from crlscale.cli.words import span, why
 from crlscale.cost import run_seconds
 from crlscale.launch.contract import Progress
 from crlscale.record import FINISHED
@@ -97,8 +97,8 @@ class _Lines:
         status = progress.statuses[run_id]
         word, score = status["status"], status.get("time_at_goal")
         at_goal = "" if score is None or word == "running" else f", time at goal {score:.1f}"
-        cause = f" ({status['cause']})" if status.get("cause") else ""
-        say(f"{word}: {_label(self.study, run_id)}{at_goal}{cause}")
+        told = f" ({why(status)})" if why(status) else ""
+        say(f"{word}: {_label(self.study, run_id)}{at_goal}{told}")
         if word in FINISHED:
             say(_headline(progress, self.remaining))
 

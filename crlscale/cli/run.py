@@ -23,6 +23,7 @@ def run(
     Example: crlscale run depth-chain_8-quick-1a2b3c4d chain_8-d4-w64-b256-s0-9f8e7d6c
     """
     from crlscale import hosts
+    from crlscale.cli.words import why
     from crlscale.record import read_status
     from crlscale.run import run_group
     from crlscale.study import find_study
@@ -34,8 +35,8 @@ def run(
     if json and told:
         emit_json({"study": folder.name, "exit_code": code, "rows": statuses})
     for run_id, status in zip(told, statuses, strict=True):
-        cause = f" ({status['cause']})" if status.get("cause") else ""
-        say(f"{status['status']}: {run_id}{cause}")
+        said = f" ({why(status)})" if why(status) else ""
+        say(f"{status['status']}: {run_id}{said}")
     if launcher is not None:
         os._exit(code)  # jax and orbax threads may take seconds to end; everything is written
     return code

@@ -25,7 +25,8 @@ Yes = Annotated[bool, typer.Option("--yes", help="Delete without asking, for scr
 def list_runs(
     study: StudyName = None, state: State = None, results: Results = DEFAULT_RESULTS, json: Json = False
 ) -> int:
-    """One line a run: state, progress, last score, attempts, where it runs, cause of a failure.
+    """One line a run: state, progress, last score, attempts, where it runs; then causes of failures, and
+    since when training was unstable.
 
     Example: crlscale runs list --state failed,diverged
     """
@@ -44,8 +45,9 @@ def list_runs(
     print_table(overview.study.name, ["run", "state", "done", "at goal", "try", "where"], rows, "run")
     for run_id in chosen:
         failing = ("failed", "damaged", "lost", "diverged")
-        if overview.runs[run_id]["status"] in failing or run_id in overview.patched:
-            say(f"{overview.runs[run_id]['status']}: {run_id}: {cause(overview.runs[run_id])}")
+        status = overview.runs[run_id]["status"]
+        if status in failing or run_id in (*overview.patched, *overview.unstable):
+            say(f"{status}: {run_id}: {cause(overview.runs[run_id])}")
     return 0
 
 

@@ -6,6 +6,12 @@ def several(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def why(status: dict) -> str:
+    """What a status file says of how a run went: its cause, and since when it is unstable; empty if
+    neither."""
+    return "; ".join(filter(None, (status.get("cause"), status.get("instability"))))
+
+
 def count(number: float) -> str:
     """1234 -> 1,234; 1234567 -> 1.23M; up to Z for 1e21."""
     for size, letter in ((1e21, "Z"), (1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):

@@ -77,6 +77,12 @@ class Loaded:
         return read_goals(self.folder)
 
     @cached_property
+    def blocks(self):
+        from crlscale.store import read_blocks
+
+        return read_blocks(self.folder)
+
+    @cached_property
     def runs(self):
         from crlscale.store import read_runs
 

@@ -8,6 +8,7 @@ import numpy as np
 from crlscale.analysis.actor_critic import AXES as ACTOR_CRITIC_AXES
 from crlscale.analysis.actor_critic import actor_critic
 from crlscale.analysis.batch import batch_by_depth
+from crlscale.analysis.block_norms import block_norms
 from crlscale.analysis.critical_depth import DEPTH_AXES, critical_depths
 from crlscale.analysis.gains import method_gains
 from crlscale.analysis.goal_cells import goal_maps
@@ -20,6 +21,7 @@ from crlscale.analysis.run_costs import measure_costs
 from crlscale.analysis.surface import AXES as SURFACE_AXES
 from crlscale.analysis.surface import surfaces
 from crlscale.analysis.width_vs_depth import compare_families
+from crlscale.figures.block_norms import draw_block_norms
 from crlscale.figures.critical_depth import draw_critical_depth
 from crlscale.figures.gains import draw_gains
 from crlscale.figures.goal_cells import draw_goal_maps
@@ -138,6 +140,18 @@ def find_goal_maps(loaded: Loaded) -> Finding:
     )
 
 
+def find_blocks(loaded: Loaded) -> Finding:
+    found = block_norms(loaded.scores, loaded.blocks)
+    return Finding(
+        kind="blocks",
+        title="Gradients block by block",
+        sentences=(found.sentence,),
+        tables=(measures.block_norms_table(found),),
+        records=tuple(measures.block_norms_records(found)),
+        pictures=(Picture("blocks", draw_block_norms, found),),
+    )
+
+
 def find_batch(loaded: Loaded) -> Finding:
     found = batch_by_depth(loaded.scores, np.random.default_rng(0))
     fixed = [result.grid.fixed for result in found]
@@ -204,6 +218,11 @@ def _has_mazes(loaded: Loaded) -> bool:
     return len(mazes) == 1 and None not in mazes and len(loaded.goals) > 0
 
 
+def _has_blocks(loaded: Loaded) -> bool:
+    known = set(loaded.blocks["run_id"])
+    return any(run.run_id in known for cell in loaded.scores.finished for run in cell.scored)
+
+
 def _levels(*axes: str, count: int = 2) -> Callable[[Loaded], bool]:
     """Whether a study has `count` scored levels at least of each of `axes`."""
 
@@ -249,6 +268,7 @@ KINDS: dict[str, Kind] = {
     "learning-curves": Kind(lambda loaded: True, find_learning_curves, MEASURED),
     "profiles": Kind(lambda loaded: True, find_profiles),
     "goal-cells": Kind(_has_mazes, find_goal_maps, MEASURED),
+    "blocks": Kind(_has_blocks, find_blocks, MEASURED),
     "cost": Kind(
         lambda loaded: True, find_costs, dict.fromkeys(MEASURED, "Diverged runs are left out.")
     ),

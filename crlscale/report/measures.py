@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from crlscale.analysis.block_norms import WHEN, BlockNorms
 from crlscale.analysis.ends import Ends
 from crlscale.analysis.goal_cells import GoalMaps
 from crlscale.analysis.profiles import Profiles
@@ -100,6 +101,34 @@ def goal_maps_records(result: GoalMaps) -> list[dict]:
         }
         for found in result.maps
         for row, column in np.argwhere(np.isfinite(found.time_at_goal)).tolist()
+    ]
+
+
+def block_norms_table(result: BlockNorms) -> Table:
+    """One line a cell and network, at the last evaluation: norms in the first and the last block."""
+    rows = []
+    for line in result.lines:
+        if line.when == WHEN[-1]:
+            ends = [line.norms[norm][k] for norm in ("stream_norm", "gradient_norm") for k in (0, -1)]
+            blocks = len(line.norms["gradient_norm"])
+            levels = map(str, line.cell.levels.values())
+            rows.append([*levels, line.network, str(blocks), *(f"{norm:.3g}" for norm in ends)])
+    norms = ["stream first", "stream last", "gradient first", "gradient last"]
+    return "Norms by block, medians", [*result.axes, "network", "blocks", *norms], rows
+
+
+def block_norms_records(result: BlockNorms) -> list[dict]:
+    """One record a cell, network, time and block: medians over the seeds."""
+    return [
+        {
+            **line.cell.levels,
+            "network": line.network,
+            "when": line.when,
+            "block": block,
+            **{norm: float(values[block]) for norm, values in line.norms.items()},
+        }
+        for line in result.lines
+        for block in range(len(line.norms["gradient_norm"]))
     ]
 
 

@@ -122,13 +122,15 @@ def _runs(loaded: Loaded) -> Table:
 
 
 def _failures(loaded: Loaded) -> list[str]:
-    """A sentence for each run that is not complete, and for what the scores leave out."""
-    runs = loaded.runs[loaded.runs["status"] != "complete"]
-    said = [
-        f"{row.run_id}: {row.status}{f' ({row.cause})' if isinstance(row.cause, str) else ''}."
-        for row in runs.itertuples()
-    ]
+    """A sentence for each run that is not complete or was unstable, and for what the scores leave out."""
+    runs = loaded.runs[(loaded.runs["status"] != "complete") | loaded.runs["instability"].notna()]
+    said = [f"{row.run_id}: {row.status}{_why(row)}." for row in runs.itertuples()]
     return ([f"{loaded.scores.warning}."] if loaded.scores.warning else []) + said
+
+
+def _why(row) -> str:
+    words = [text for text in (row.cause, row.instability) if isinstance(text, str)]
+    return f" ({'; '.join(words)})" if words else ""
 
 
 # --- how to do it again --------------------------------------------------------------------
