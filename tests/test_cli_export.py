@@ -112,7 +112,7 @@ def test_results_are_never_written_over(study, capsys):
 
 
 def test_mistakes(study, tmp_path, capsys):
-    assert "metrics, goals, runs, scores" in refused(
+    assert "metrics, goals, blocks, runs, scores" in refused(
         capsys, "export", "study", "--out", str(tmp_path / "x.csv"), "--what", "rows"
     )
     assert ".csv, .parquet, .json" in refused(
