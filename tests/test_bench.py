@@ -157,7 +157,7 @@ def test_plain_bench_writes_parquet(capsys, here):
 @pytest.mark.parametrize(
     ("words", "error", "remedy"),
     [
-        (("--against", "jax"), "unknown peer 'jax'; legal: naive", "--against naive"),
+        (("--against", "jax"), "unknown peer 'jax'; legal: naive, jaxgcrl", "--against naive"),
         (("--against", "naive", "--parts", "updates"), "legal: update, sampler, phase", "--parts"),
         (("--parts", "update"), "--parts goes with --against", "--against naive"),
         (("--against", "naive", "--depths", "6"), "depth", "4"),

@@ -10,7 +10,16 @@ from crlscale.envs.registry import task_spec
 from crlscale.errors import CrlscaleError
 from crlscale.settings import make_config
 
-PARTS = {"naive": ("update", "sampler", "phase")}  # by peer
+PARTS = {"naive": ("update", "sampler", "phase"), "jaxgcrl": ("update", "sampler")}  # by peer
+DEPTHS = (4, 16, 64)  # that are measured if none are asked for
+DEEPEST = {"jaxgcrl": 16}  # its compile time grows with the square of the depth
+NOTES = {
+    "naive": "naive: the public design written out on the same jax; it learns the same.",
+    "jaxgcrl": "jaxgcrl 0.2.8 on jax 0.4.25, in an environment of its own, is not like for like: depth D is its"
+    " n_hidden D + 1, which counts the input layer; its actor has no LayerNorm; it adds skips every 4th layer"
+    " and not by block; it has no gradient norms among its metrics; its jaxlib has no switch for wide vectors."
+    " It samples one window of every env, we any steps of all.",
+}
 PHASE_TASKS = ("ant", "ant_u4_maze", "ant_big_maze")
 SAMPLED_ENVS = (64, 256)
 
@@ -42,9 +51,25 @@ class Question:
             raise CrlscaleError("--rounds is at least 1", value=self.rounds, remedy="--rounds 3")
         for env in self.envs:
             task_spec(env)
+        self._not_too_deep()
         for depth in self.depths:
             for batch_size in self.batches:
                 make_config({"depth": depth, "width": self.width, "batch_size": batch_size})
+
+    def _not_too_deep(self) -> None:
+        deepest, limit = max(self.depths), DEEPEST.get(self.peer)
+        if limit is not None and deepest > limit:
+            raise CrlscaleError(
+                f"{self.peer} is measured to depth {limit}: a deeper one takes minutes to compile",
+                value=deepest,
+                remedy=f"--depths {','.join(map(str, depths_of(self.peer)))}",
+            )
+
+
+def depths_of(peer: str | None) -> tuple[int, ...]:
+    """What is measured beside `peer` (or without one) if no depths are asked for."""
+    limit = DEEPEST.get(peer)
+    return tuple(depth for depth in DEPTHS if limit is None or depth <= limit)
 
 
 def parts_of(peer: str) -> tuple[str, ...]:
@@ -73,9 +98,15 @@ def against(question: Question) -> Iterator[list[Ratio]]:
 @contextmanager
 def _sides(peer: str):
     """What makes the sides of `peer`: functions update, samples and phases, where it has the part."""
-    from crlscale.bench.naive import sides
+    if peer == "naive":
+        from crlscale.bench.naive import sides
 
-    yield sides
+        yield sides
+        return
+    from crlscale.bench.jaxgcrl.sides import peer as in_its_environment
+
+    with in_its_environment() as worker:
+        yield worker
 
 
 def _updates(asked: Question, theirs) -> Iterator[list[Ratio]]:

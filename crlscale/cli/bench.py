@@ -1,5 +1,6 @@
 """`crlscale bench`: what this machine reaches."""
 
+import textwrap
 from dataclasses import asdict
 from itertools import groupby
 from operator import itemgetter
@@ -23,14 +24,18 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", help="Folder for the Parquet file.  [default: bench in the results folder]"),
 ]
-Depths = Annotated[str, typer.Option(help="Depths, as 4,16,64.")]
+Depths = Annotated[
+    str | None,
+    typer.Option(help="Depths, as 4,16,64.  [default: 4,16,64; 4,16 beside jaxgcrl]"),
+]
 Batches = Annotated[str, typer.Option(help="Batch sizes, as 256,512.")]
 Envs = Annotated[
     str | None,
     typer.Option(help="Tasks to step instead, as chain_8,point_u_maze; of phases with --against."),
 ]
 Against = Annotated[
-    str | None, typer.Option(help="Ratios to a peer instead: naive, the public design written out.")
+    str | None,
+    typer.Option(help="Ratios to a peer instead: naive, the public design written out, or jaxgcrl."),
 ]
 Parts = Annotated[
     str | None,
@@ -40,7 +45,7 @@ Rounds = Annotated[int, typer.Option(help="Of --against: turns that each side ha
 
 
 def bench(
-    depths: Depths = "4,16,64",
+    depths: Depths = None,
     batches: Batches = "256,512",
     width: Annotated[int, typer.Option(help="Width of every hidden layer.")] = 256,
     envs: Envs = None,
@@ -55,7 +60,7 @@ def bench(
     """Compile seconds and updates/s by depth and batch, as a share of this machine's matmul rate.
     --against measures ours and a peer in turn on the same core: one update by depth and batch, the
     samples of 1,000 steps of 64 and 256 envs, and whole phases of 3,968 env steps and 100 updates at
-    the smallest depth and batch.
+    the smallest depth and batch. jaxgcrl runs in an environment of its own, which is made the first time.
 
     Examples: crlscale bench --depths 4,64,1024 --batches 256,
     crlscale bench --against naive --depths 4,16
@@ -69,11 +74,12 @@ def bench(
             raise CrlscaleError("--parts goes with --against", value=parts, remedy="--against naive")
         if tasks is not None:
             return _envs(tasks, threads, folder, json)
+    from crlscale.bench.against import PHASE_TASKS, Question, depths_of, parts_of
+
+    depths = depths or ",".join(map(str, depths_of(against)))
     levels = parse_levels("--depths", depths), parse_levels("--batches", batches)
     if against is None:
         return _updates(*levels, width, threads, folder, json)
-    from crlscale.bench.against import PHASE_TASKS, Question, parts_of
-
     asked = parts_of(against) if parts is None else tuple(parts.split(","))
     shape = (*map(tuple, levels), width, PHASE_TASKS if tasks is None else tuple(tasks))
     return _against(Question(against, asked, *shape, rounds, threads), folder, json)
@@ -130,13 +136,13 @@ def _envs(names: list[str], threads: int, folder: Path, json: bool) -> int:
 # --- against a peer --------------------------------------------------------------------------
 def _against(question, folder: Path, json: bool) -> int:
     """A table a part, as soon as it is measured; then one file of all."""
-    from crlscale.bench.against import against
+    from crlscale.bench.against import NOTES, against
     from crlscale.bench.columns import AGAINST
 
     if not json:
-        say("compiling takes most of it; seconds of CPU time, ours and the peer in turn")
+        say("compiling takes most of it; CPU time, ours and the peer in turn on the same core")
     rows = []
-    measured = (ratio.as_row() for ratios in against(question) for ratio in ratios)
+    measured = (ratio.as_row() for ratios in against(question) for ratio in _told(ratios, json))
     for part, group in groupby(measured, key=itemgetter("part")):
         found = list(group)
         rows += found
@@ -147,7 +153,19 @@ def _against(question, folder: Path, json: bool) -> int:
                 columns + SHARED,
                 [lines(row) + _shared(row) for row in found],
             )
-    return _keep(folder, f"against-{question.peer}", AGAINST, rows, question.threads, json)
+    note = NOTES[question.peer]
+    if not json:
+        print(textwrap.fill(note, 80))
+    name = f"against-{question.peer}"
+    return _keep(folder, name, AGAINST, rows, question.threads, json, note=note)
+
+
+def _told(ratios: list, json: bool) -> list:
+    """`ratios`, said to whoever waits for the rest of their table."""
+    for ratio in () if json else ratios:
+        job = ", ".join(f"{key} {value}" for key, value in vars(ratio.job).items() if value is not None)
+        say(f"{job}, {ratio.precision}: {_short(ratio.ratio)}")
+    return ratios
 
 
 SHARED = ["ratio", "rounds", "compile s", "temp MB"]
@@ -168,7 +186,7 @@ def _title(question, row: dict) -> str:
     """What the rows of a part share."""
     shared = {
         "update": f"one update, width {question.width}",
-        "sampler": f"samples of 1,000 steps of all envs, batch {row['batch_size']}",
+        "sampler": f"samples, batch {row['batch_size']}",
         "phase": f"one phase, depth {row['depth']}, width {row['width']}, batch {row['batch_size']}",
     }
     return f"{shared[row['part']]}: ours and {question.peer}, {question.threads} core"
@@ -197,14 +215,16 @@ def _short(value: float | None) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _keep(folder: Path, name: str, columns: list, rows: list[dict], threads: int, json: bool) -> int:
+def _keep(
+    folder: Path, name: str, columns: list, rows: list[dict], threads: int, json: bool, **more
+) -> int:
     """Write the Parquet file, and say where it is or everything as JSON."""
     from crlscale.bench.columns import write_rows
 
     with writing_out():
         path = write_rows(folder, name, columns, rows, threads)
     if json:
-        emit_json({"file": str(path), "rows": rows})
+        emit_json({"file": str(path), **more, "rows": rows})
     else:
         say(f"written: {path}")
     return 0

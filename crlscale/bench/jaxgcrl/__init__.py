@@ -1,0 +1,1 @@
+"""jaxgcrl, the public package, in an environment of its own beside ours."""
