@@ -16,7 +16,7 @@ import jax
 import pytest
 from real_runs import crlscale, finish, once, run_signalled, start_python, status, tiny_study
 
-from crlscale import hosts, store
+from crlscale import claim, hosts, store
 from crlscale.errors import CrlscaleError
 from crlscale.mesh import choose_mesh, describe, shares
 from crlscale.study import Execution
@@ -289,8 +289,6 @@ def test_processes_with_different_runs_are_refused_and_so_is_what_the_first_may_
     one, two = plan.configs
     for code, _, err in together([["run", study, one], ["run", study, two]]):
         assert code == 2 and "started with different runs" in err
-    (study / "runs" / one).mkdir(parents=True)
-    holder = {"pid": 7, "host": "another-host", "born": 1.0}
-    (study / "runs" / one / "claim.json").write_text(json.dumps(holder))
+    claim.claim(study / "runs" / one)
     for code, _, err in together([["run", study, one]] * 2):
-        assert code == 2 and "is being run by process 7 on another-host" in err
+        assert code == 2 and f"{one} is being run by process {os.getpid()}" in err
