@@ -40,10 +40,13 @@ class MethodGain:
 
     @property
     def verdict(self) -> str:
-        """gains, loses or not shown."""
-        if self.corrected is None or self.corrected > SIGNIFICANCE:
-            return "not shown"
-        return "gains" if self.slope.value > 0 else "loses"
+        """gains or loses (after Holm's correction), alone (by its own interval only) or not shown."""
+        found = self.slope
+        if self.corrected is not None and self.corrected <= SIGNIFICANCE:
+            return "gains" if found.value > 0 else "loses"
+        if found.low is not None and not found.low <= 0 <= found.high:
+            return "alone"
+        return "not shown"
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class MethodGains:
             if found
         ]
         text = "; ".join(parts)
-        text = f"{text[0].upper()}{text[1:]} (steps a doubling, 95 % intervals, Holm over the methods)."
+        text = f"{text[0].upper()}{text[1:]} (steps a doubling, 95 % intervals)."
         first = self.methods[0]
         ahead = [m.level for m in self.methods[1:] if _above(m.against_largest)]
         level = first.cells[-1].levels[self.scale]
@@ -90,7 +93,12 @@ class MethodGains:
         return text
 
 
-_VERBS = {"gains": "gain from {}", "loses": "lose by {}", "not shown": "neither is shown for"}
+_VERBS = {
+    "gains": "gain from {}",
+    "loses": "lose by {}",
+    "alone": "{} counts by its own interval, not after Holm's correction, for",
+    "not shown": "no effect of {} is shown for",
+}
 
 
 def method_gains(scores: StudyScores, axis: str = "agent", scale: str = "depth") -> list[MethodGains]:

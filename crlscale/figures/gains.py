@@ -86,7 +86,7 @@ def _draw_slopes(axes: Axes, result: MethodGains, methods: list[MethodGain]) -> 
         if found.low is not None:
             axes.plot([found.low, found.high], [row] * 2, "-", color=colours.blue, linewidth=1.6,
                       solid_capstyle="butt", zorder=3)  # fmt: skip
-        filled = colours.blue if method.verdict != "not shown" else colours.paper
+        filled = colours.blue if method.verdict in ("gains", "loses") else colours.paper
         (mark,) = axes.plot([found.value], [row], "o", color=colours.blue, markerfacecolor=filled,
                             markersize=5.5, zorder=4)  # fmt: skip
         style.tell(mark, [f"{method.level}: {_slope_words(found)}"])
@@ -104,7 +104,8 @@ def _slope_words(found) -> str:
 
 def _finding(result: MethodGains) -> str:
     scale = result.scale.replace("_", " ")
-    gaining = [str(method.level) for method in result.methods if method.verdict == "gains"]
-    if not gaining:
-        return f"no {result.axis.replace('_', ' ')} is shown to gain from {scale}"
-    return f"{len(gaining)} of {len(result.methods)} gain from {scale}; best {result.best.level}"
+    gaining = sum(method.verdict == "gains" for method in result.methods)
+    alone = sum(method.verdict == "alone" and method.slope.value > 0 for method in result.methods)
+    text = f"{gaining} of {len(result.methods)} gain from {scale}"
+    text += f", {alone} more by their own intervals alone" if alone else ""
+    return f"{text}; best {result.best.level}"
