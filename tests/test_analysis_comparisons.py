@@ -7,10 +7,11 @@ from simulated import flat, saturating, write_study
 
 from crlscale.analysis.curve_summary import first_crossing, summarise
 from crlscale.analysis.learning_curves import load_learning_curves
+from crlscale.analysis.methods import compare_methods
 from crlscale.analysis.published import against_paper, published_rows, read_table
 from crlscale.errors import CrlscaleError
 from crlscale.score import load_scores
-from crlscale.store import read_run_metrics, write_metrics
+from crlscale.store import read_metrics, read_run_metrics, write_metrics
 
 LONG = {"evaluations": 8, "env_steps": 8000}
 
@@ -62,14 +63,30 @@ def test_levels_at_equal_budgets(results, capsys):
     found = {at["kind"]: at for at in row["budgets"]}
     assert set(found) == {"env_steps", "gradient_steps", "training_flops", "hours"}
     assert found["env_steps"]["compared"][0]["difference"]["value"] == pytest.approx(4.5, abs=0.6)
-    assert found["hours"]["budget"] < found["hours"]["compared"][0]["pairs"][1]["first"]["hours"]
-    assert found["hours"]["too_dear"] == [] and "64 minus 16" in row["sentence"]
+    assert (
+        found["hours"]["spent"]["64"][1] < found["hours"]["compared"][0]["pairs"][1]["first"]["hours"]
+    )
+    assert found["hours"]["too_dear"] == []
+    assert "Against 16, by 95 % intervals one by one: at equal env steps better 64;" in row["sentence"]
     # the mean of a rise; width 64 costs four times the hours of width 16, whose end it is judged at: a rise not yet over
     assert found["hours"]["compared"][0]["difference"]["value"] < 0
     code, out, _ = run(capsys, "compare", "methods", "--axis", "width")
-    assert code == 0 and "hours of training" in out
+    assert code == 0 and "Minus 16 at equal hours" in out
     code, _, err = run(capsys, "compare", "methods")
     assert code == 2 and "agent" in err
+
+
+def test_each_pair_of_cells_has_its_own_budget(results):
+    """Invented hours grow with depth and width: a pair at depth 4 is judged at twice the hours of one at
+    depth 2, and a third, cheap level does not lower the budget of the others."""
+    write_study(results, {"width": [32, 64, 16], "depth": [2, 4]}, flat, settings=LONG)
+    (folder,) = results.iterdir()
+    metrics = read_metrics(folder)
+    found = compare_methods(load_scores(folder), metrics, "width")
+    hours = next(at for at in found.budgets if at.kind == "hours").spent
+    last = metrics.groupby(["width", "depth"])["train_seconds"].max() / 3600
+    assert hours["64"] == pytest.approx((last[32, 2], last[32, 4]))
+    assert hours["16"] == pytest.approx((last[16, 2], last[16, 4]))
 
 
 # --- published numbers ---------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Which level of an axis (the method, say) is best for the same env steps, updates, FLOPs or hours?
 
-The budget is the largest that every run reaches. A run's score at it is the mean of its last
-min(5, n) evaluations within it, so a cheap method is judged where a dear one has arrived."""
+Each cell of a level meets the cell of the first level that equals it in all other axes. Their budget is
+the largest that every run of both reaches, so a cheap method is judged against what a dear one had by
+then; a run's score is the mean of its last min(5, n) evaluations within it."""
 
 from dataclasses import dataclass, replace
 
@@ -18,19 +19,20 @@ from crlscale.stats import Estimate, estimate
 BUDGETS = {
     "env_steps": "env steps",
     "gradient_steps": "updates",
-    "training_flops": "FLOPs of the updates",
-    "hours": "hours of training",
+    "training_flops": "FLOPs",
+    "hours": "hours",
 }
 
 
 @dataclass(frozen=True)
 class AtBudget:
-    """The other levels of the axis against the first one, at `budget` of `kind`; a level whose runs have
-    no evaluation within the budget is left out, and named in `too_dear`."""
+    """The other levels of the axis against the first one, at equal `unit` of `kind`. `spent` maps a level
+    to the smallest and the largest budget of its pairs of cells; a level of which no pair has an
+    evaluation within its budget is left out, and named in `too_dear`."""
 
     kind: str
     unit: str
-    budget: float
+    spent: dict[str, tuple[float, float]]
     compared: tuple[StudiesCompared, ...]
     too_dear: tuple[str, ...]
 
@@ -57,20 +59,28 @@ class MethodsCompared:
 
     @property
     def sentence(self) -> str:
+        """A part for each kind of budget: who is better than the first level, who is worse."""
+        first = self.levels[0]
         parts = []
-        for level in self.levels[1:]:
-            words = []
-            for at in self.budgets:
-                found = next((c.difference for c in at.compared if c.first == str(level)), None)
-                what = "nothing measured yet" if found is None else _steps(found)
-                words.append(f"{what} at equal {at.unit}")
-            words += [
-                f"{_steps(p.difference)} at equal parameters"
-                for p in self.parameters
-                if p.level == str(level) and p.difference is not None
-            ]
-            parts.append(f"{level} minus {self.levels[0]}: " + ", ".join(words))
-        return "; ".join(parts) + "."
+        for at in self.budgets:
+            found = [(compared.first, compared.difference) for compared in at.compared]
+            parts.append(_against(f"at equal {at.unit}", found, at.too_dear))
+        known = [(str(p.level), p.difference) for p in self.parameters if p.difference is not None]
+        if known:
+            apart = tuple(str(p.level) for p in self.parameters if p.difference is None)
+            parts.append(_against("at equal parameters", known, apart))
+        return f"Against {first}, by 95 % intervals one by one: {'; '.join(parts)}."
+
+
+def _against(where: str, found: list[tuple[str, Estimate]], missing: tuple[str, ...]) -> str:
+    groups: dict[str, list[str]] = {"better": [], "worse": [], "undecided": []}
+    for level, difference in found:
+        undecided = difference.low is None or difference.low <= 0 <= difference.high
+        verdict = "undecided" if undecided else ("better" if difference.value > 0 else "worse")
+        groups[verdict].append(level)
+    groups["not comparable"] = list(missing)
+    said = [f"{verdict} {', '.join(levels)}" for verdict, levels in groups.items() if levels]
+    return f"{where} {', '.join(said)}"
 
 
 def compare_methods(scores: StudyScores, metrics, axis: str = "agent") -> MethodsCompared:
@@ -100,7 +110,7 @@ def compare_methods(scores: StudyScores, metrics, axis: str = "agent") -> Method
     budgets = []
     for kind, unit in BUDGETS.items():
         found = _at_budget(kind, unit, sides, levels, shared, rows, scores.listed)
-        if found is not None:
+        if found.compared or found.too_dear:
             budgets.append(found)
     others = [other for other in scores.study.axes if other != axis]
     parameters = ()
@@ -109,11 +119,29 @@ def compare_methods(scores: StudyScores, metrics, axis: str = "agent") -> Method
     return MethodsCompared(scores.study.name, axis, levels, tuple(budgets), parameters)
 
 
-def _at_budget(kind, unit, sides, levels, shared, rows, listed) -> AtBudget | None:
-    cells = [sides[level][key] for level in levels for key in shared]
+def _at_budget(kind, unit, sides, levels, shared, rows, listed) -> AtBudget:
+    spent, compared, too_dear = {}, [], []
+    for level in map(str, levels[1:]):
+        side = next(side for known, side in sides.items() if str(known) == level)
+        met = [_meet(kind, key, side[key], sides[levels[0]][key], rows) for key in shared]
+        met = [pair for pair in met if pair is not None]
+        within = [pair for pair in met if len(pair[1].scores) and len(pair[2].scores)]
+        if within:
+            costs = [budget for *_, budget in within]
+            spent[level] = (min(costs), max(costs))
+            pairs = [pair[:3] for pair in within]
+            compared.append(compare_pairs(level, str(levels[0]), pairs, {}, listed))
+        elif met:
+            too_dear.append(level)
+    return AtBudget(kind, unit, spent, tuple(compared), tuple(too_dear))
+
+
+def _meet(kind: str, key: tuple, one: CellScore, other: CellScore, rows: dict):
+    """Levels, both cells with the scores that they had within the budget of both, and that budget; None
+    where it was not measured."""
     spent = {
         run.run_id: _spent(kind, cell, rows[run.run_id])
-        for cell in cells
+        for cell in (one, other)
         for run in cell.scored
         if run.run_id in rows
     }
@@ -121,19 +149,7 @@ def _at_budget(kind, unit, sides, levels, shared, rows, listed) -> AtBudget | No
     if not ends or not np.isfinite(ends).all() or min(ends) <= 0:
         return None
     budget = float(min(ends))
-    moved = {id(cell): _scored_within(cell, budget, spent, rows) for cell in cells}
-    compared, too_dear = [], []
-    for level in levels[1:]:
-        pairs = [
-            (dict(key), moved[id(sides[level][key])], moved[id(sides[levels[0]][key])])
-            for key in shared
-        ]
-        pairs = [pair for pair in pairs if len(pair[1].scores) and len(pair[2].scores)]
-        if pairs:
-            compared.append(compare_pairs(str(level), str(levels[0]), pairs, {}, listed))
-        else:
-            too_dear.append(str(level))
-    return AtBudget(kind, unit, budget, tuple(compared), tuple(too_dear))
+    return (dict(key), *(_scored_within(cell, budget, spent, rows) for cell in (one, other)), budget)
 
 
 def _spent(kind: str, cell: CellScore, frame) -> np.ndarray:
@@ -171,8 +187,3 @@ def _at_parameters(sides: dict, reference, level) -> AtParameters:
         PARAMETERS, list(sides[level].values()), list(sides[reference].values())
     )
     return AtParameters(str(level), overlap, difference)
-
-
-def _steps(found: Estimate) -> str:
-    text = f"{found.value:+.1f} steps"
-    return text if found.low is None else f"{text} [{found.low:+.1f}, {found.high:+.1f}]"

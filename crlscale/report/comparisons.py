@@ -25,22 +25,30 @@ def studies_tables(result: StudiesCompared) -> list[Table]:
 
 
 def methods_tables(result: MethodsCompared) -> list[Table]:
-    """One line a level and budget."""
-    rows = []
+    """A table for each kind of budget, a line a level."""
+    columns = [result.axis, "at", "steps", "95 % interval", "P(better)"]
+    tables = []
     for at in result.budgets:
-        for found in at.compared:
-            rows.append([
-                found.first, at.unit, _amount(at.budget), *estimate_cells(found.difference, "+.1f"),
-                f"{found.improvement.value:.2f}",
-            ])  # fmt: skip
-    for found in result.parameters:
-        if found.difference is not None:
-            over = " to ".join(_amount(end) for end in found.overlap)
-            rows.append(
-                [found.level, "parameters", over, *estimate_cells(found.difference, "+.1f"), "-"]
-            )
-    columns = [result.axis, "equal", "at", "steps", "95 % interval", "P(better)"]
-    return [(f"Minus {result.levels[0]}", columns, rows)]
+        rows = [
+            [found.first, _range(at.spent[found.first]), *estimate_cells(found.difference, "+.1f"),
+             f"{found.improvement.value:.2f}"]
+            for found in at.compared
+        ]  # fmt: skip
+        rows += [[level, "no evaluation", "-", "-", "-"] for level in at.too_dear]
+        tables.append((f"Minus {result.levels[0]} at equal {at.unit}", columns, rows))
+    rows = [
+        [str(found.level), _range(found.overlap), *estimate_cells(found.difference, "+.1f"), "-"]
+        for found in result.parameters
+        if found.difference is not None
+    ]
+    if rows:
+        tables.append((f"Minus {result.levels[0]} at equal parameters", columns, rows))
+    return tables
+
+
+def _range(ends: tuple[float, float]) -> str:
+    """ "300k", or "57.3G to 438G"."""
+    return " to ".join(dict.fromkeys(_amount(end) for end in ends))
 
 
 def paper_tables(result: AgainstPaper) -> list[Table]:
