@@ -13,8 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-SEEDS = 3
-STEPS, EVALUATIONS, EPISODE = 192_000, 6, 1000  # env steps; episodes as brax registers them
+SEEDS = 5
+STEPS, EVALUATIONS, EPISODE = 96_000, 6, 1000  # env steps; episodes as brax registers them
 ENVS, BATCH, DISCOUNT, RATE, POLYAK = 64, 256, 0.95, 3e-4, 0.005
 UPDATES = 4  # for each step of all envs
 PREFILL = 100  # steps of each env
