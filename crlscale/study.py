@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -117,8 +118,14 @@ def load_study(folder: Path) -> Study:
         raise damaged(path, f"damaged: {refused.message}") from None
 
 
-def find_study(results: Path, name: str | None = None, axis: str | None = None) -> Path:
-    """Folder of the named study, else of the newest one (by `created`) that has `axis`."""
+def find_study(
+    results: Path,
+    name: str | None = None,
+    axis: str | None = None,
+    prefer: Callable[[Study], bool] = lambda study: True,
+) -> Path:
+    """Folder of the named study, else of the newest one (by `created`) that has `axis`; one that
+    `prefer` holds for goes before all others."""
     results = Path(results)
     folders = sorted(path.parent for path in results.glob("*/study.json"))
     if name is not None:
@@ -133,14 +140,16 @@ def find_study(results: Path, name: str | None = None, axis: str | None = None) 
         )
     loaded = [(load_study(folder), folder) for folder in folders]
     fitting = [
-        (study.created, folder) for study, folder in loaded if axis is None or axis in study.axes
+        (prefer(study), study.created, folder)
+        for study, folder in loaded
+        if axis is None or axis in study.axes
     ]
     if not fitting:
         wanted = f"a study with axis {axis!r}" if axis else "a study"
         verb = "grid --axis agent=crl,sac" if axis == "agent" else axis_word(axis or "depth")
         remedy = f"crlscale sweep {verb} --preset smoke"
         raise CrlscaleError(f"{results} does not hold {wanted}", value=str(results), remedy=remedy)
-    return max(fitting)[1]
+    return max(fitting)[-1]
 
 
 def axis_word(axis: str) -> str:

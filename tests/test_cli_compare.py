@@ -31,6 +31,12 @@ def test_newest_studies_by_default_tables_sentence_and_picture(both, capsys, mon
     assert err == f"next: crlscale plot critical-depth depths --results {both}\n"
 
 
+def test_without_names_grids_are_left_to_those_who_name_them(both, capsys):
+    write_study(both, {"agent": ["crl", "sac"], "depth": [2, 4]}, flat, name="newer")
+    data = run_json(capsys, *VERB)
+    assert {row["study"] for row in data["rows"]} == {"depths", "widths"}
+
+
 def test_json_has_rows_comparisons_and_the_sentence(both, capsys):
     data = run_json(capsys, *VERB)
     assert data["schema"] == 1

@@ -21,6 +21,14 @@ def test_critical_depth_prints_table_sentence_files_and_the_next_command(results
     assert err == f"next: crlscale plot learning-curves {folder.name} --results {results}\n"
 
 
+def test_newest_study_that_makes_a_curve_is_drawn(results, capsys):
+    folder = write_study(results, DEPTHS, stepping)
+    grid = {"agent": ["crl", "sac"], "depth": [4, 32]}
+    write_study(results, grid, flat, name="z-newer")
+    assert run_json(capsys, "plot", "critical-depth")["study"] == folder.name
+    assert run_json(capsys, "plot", "learning-curves")["study"] == "z-newer"
+
+
 def test_every_line_but_paths_fits_80_columns(results, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     outcome = {(8, 0): "diverged", (8, 1): "failed", (16, 0): "stopped"}

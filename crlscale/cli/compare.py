@@ -193,7 +193,10 @@ def _pick(results: Path, names: list[str]) -> tuple[Path, Path]:
             remedy="crlscale compare width-vs-depth DEPTH_STUDY WIDTH_STUDY",
         )
     if not names:
-        return find_study(results, None, "depth"), find_study(results, None, "width")
+        return tuple(
+            find_study(results, None, axis, lambda study: len(study.axes) == 1)
+            for axis in ("depth", "width")
+        )
     folders = [find_study(results, name) for name in names]
     axes = [load_study(folder).axes for folder in folders]
     if len(folders) == 1 and not {"depth", "width"} <= axes[0].keys():

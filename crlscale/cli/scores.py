@@ -28,13 +28,19 @@ def read_scores(folder: Path, physics: int = 1, diverged: str = "last"):
     return scores
 
 
+CURVE = 3  # levels of an axis that make a curve
+
+
 def newest_with(results: Path, axes: tuple[str, ...]) -> Path:
-    """Folder of the newest study that has all of `axes`."""
+    """Folder of the newest study that has all of `axes`; of a single axis of numbers one with a
+    curve's levels, if there is one."""
     from crlscale.errors import CrlscaleError
     from crlscale.study import find_study, load_study
 
+    if not axes:
+        return find_study(results)
     if len(axes) < 2:
-        return find_study(results, None, *axes)
+        return find_study(results, None, *axes, lambda study: _is_curve(study.axes[axes[0]]))
     studies = [(load_study(path.parent), path.parent) for path in sorted(results.glob("*/study.json"))]
     fitting = [(study.created, folder) for study, folder in studies if set(axes) <= study.axes.keys()]
     if not fitting:
@@ -46,3 +52,8 @@ def newest_with(results: Path, axes: tuple[str, ...]) -> Path:
             remedy=f"crlscale sweep grid {asked} --preset smoke",
         )
     return max(fitting)[1]
+
+
+def _is_curve(levels: list) -> bool:
+    """Whether numbers make a curve; names never want to be one."""
+    return len(levels) >= CURVE or not all(isinstance(level, int | float) for level in levels)
