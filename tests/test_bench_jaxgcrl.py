@@ -51,7 +51,12 @@ def test_without_an_index_it_says_so_and_is_not_taken_for_made(cache, monkeypatc
 
 @pytest.mark.slow
 def test_updates_and_samples_against_the_package(capsys, here, monkeypatch):  # noqa: F811
-    """Makes the environment (minutes, a package index), then measures tiny networks."""
+    """Makes the environment (minutes, a package index), then measures tiny networks; a machine that
+    cannot make one is told so by the command."""
+    try:
+        environment.peer_python()
+    except CrlscaleError as lacking:
+        pytest.skip(lacking.message)
     monkeypatch.setattr(against, "SAMPLED_ENVS", (3,))
     monkeypatch.setattr(ours, "STEPS", 16)
     data = run_json(capsys, "bench", "--against", "jaxgcrl", *TINY, "--out", str(here))
