@@ -1,9 +1,11 @@
 """The rows of blocks.parquet of the runs of one program: kept as tables, since there are many."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 
+from crlscale.files import Damaged
 from crlscale.store import blocks_table, read_run_blocks, write_blocks
 
 
@@ -15,8 +17,12 @@ class BlockRows:
         self._tables: list[list] = [[] for _ in folders]
 
     def resume(self, index: int, evaluation: int) -> None:
-        """Take up the rows on disk up to `evaluation`."""
-        self._tables[index] = read_run_blocks(self.folders[index], evaluation)
+        """Take up the rows on disk up to `evaluation`. They are a diagnosis that nothing builds on, so a
+        damaged file is told and does not end the run."""
+        try:
+            self._tables[index] = read_run_blocks(self.folders[index], evaluation)
+        except Damaged as damaged:
+            print(f"{damaged.message}; rows by block begin anew", file=sys.stderr)
 
     def add(self, index: int, row: dict, norms: dict) -> None:
         """The rows of one evaluation: `row` is its line of metrics.parquet, `norms` maps a network to

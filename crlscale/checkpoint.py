@@ -15,15 +15,17 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 
 from crlscale import hosts
 from crlscale.errors import CrlscaleError
 from crlscale.files import Damaged, unwritable
+from crlscale.instability import NEVER, RATIO
 from crlscale.parquet import refuse_newer
 from crlscale.store import read_json, write_json
 from crlscale.train import Tally, TrainState
 
-CHECKPOINT_SCHEMA = 1
+CHECKPOINT_SCHEMA = 2  # 2: what watches for instability, update-to-weight ratios
 KEPT = 2
 BLOCK = 1 << 20  # bytes read at once
 
@@ -103,15 +105,19 @@ def restore(folder: Path, position: Position, state, tally) -> tuple[TrainState,
     import orbax.checkpoint.experimental.v1 as ocp
 
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    path = (Path(folder) / str(position.unrolls) / "state").resolve()
+    unwatched = read_json(path.parent / "position.json").get("schema_version", 1) < 2
+    tree = _tree(position, state, tally)
     shapes = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding or device),
-        _tree(position, state, tally),
+        _before_watch(tree) if unwatched else tree,
     )
-    path = (Path(folder) / str(position.unrolls) / "state").resolve()
     try:
         loaded = ocp.load(path, shapes)
     except Exception as refused:  # orbax and tensorstore raise many kinds
         raise _cannot_load(path.parent, type(refused).__name__) from refused
+    if unwatched:
+        loaded = _with_watch(loaded, tree, device)
     found = loaded["state"]
     whole = TrainState(**found) if _without_chunk(state) else found
     return whole, loaded["tally"]
@@ -138,6 +144,36 @@ def _tree(position: Position, state, tally) -> dict:
         kept = kept._asdict()
         del kept["chunk"]
     return {"state": kept, "tally": tally}
+
+
+def _before_watch(tree: dict) -> dict:
+    """The part of `_tree` that checkpoints of schema 1 have."""
+    state, tally = tree["state"], tree["tally"]
+    if isinstance(state, dict) and "watch" in state:
+        state = {name: value for name, value in state.items() if name != "watch"}
+    if isinstance(tally, Tally):
+        tally = tally._replace(sums={k: v for k, v in tally.sums.items() if not k.endswith(RATIO)})
+    return {"state": state, "tally": tally}
+
+
+def _with_watch(loaded: dict, tree: dict, device) -> dict:
+    """A checkpoint of schema 1 with what it lacks: a watch that counts from here and takes no loss or
+    gradient for a jump, since it has not seen the earlier ones, and ratios of 0 so far."""
+
+    def filled(shape, value):
+        return jax.device_put(jnp.full(shape.shape, value, shape.dtype), shape.sharding or device)
+
+    state, tally = loaded["state"], loaded["tally"]
+    if isinstance(state, dict) and "watch" in tree["state"]:
+        watch = jax.tree.map(lambda shape: filled(shape, 0), tree["state"]["watch"])
+        largest, onset = filled(watch.largest, jnp.inf), filled(watch.onset, NEVER)
+        state = {**state, "watch": watch._replace(largest=largest, onset=onset)}
+    if isinstance(tally, Tally):
+        sums = {
+            k: tally.sums[k] if k in tally.sums else filled(v, 0) for k, v in tree["tally"].sums.items()
+        }
+        tally = tally._replace(sums=sums)
+    return {"state": state, "tally": tally}
 
 
 def _without_chunk(state) -> bool:

@@ -10,6 +10,9 @@ from test_figures_scaling import assert_figure, find
 from crlscale.analysis.gains import method_gains
 from crlscale.counts import trunk_layers
 from crlscale.errors import CrlscaleError
+from crlscale.report.build import build_report
+from crlscale.report.finding import Loaded
+from crlscale.report.kinds import KINDS
 from crlscale.score import load_scores
 from crlscale.settings import make_config
 
@@ -92,6 +95,17 @@ def test_a_method_with_one_scored_depth_is_left_out(results):
     scores = load_scores(write_study(results, AXES, sloped, outcome=outcome))
     (found,) = method_gains(scores)
     assert [method.level for method in found.methods] == ["crl", "gcbc"]
+
+
+def test_study_without_a_method_at_two_depths_has_a_report_without_the_chapter(results):
+    outcome = {(agent, depth, seed): "planned" for agent, depth in
+               (("crl", 32), ("sac", 4)) for seed in range(3)}  # fmt: skip
+    axes = {"agent": ["crl", "sac"], "depth": [4, 32]}
+    folder = write_study(results, axes, sloped, outcome=outcome)
+    loaded = Loaded(folder, load_scores(folder))
+    assert not KINDS["methods"].applies(loaded)
+    (chapter,) = build_report([loaded]).chapters
+    assert "methods" not in {finding.kind for finding in chapter.findings}
 
 
 def test_other_axes_of_methods_and_of_scale(results):

@@ -86,3 +86,14 @@ def test_a_study_as_one_frame(tmp_path):
     frame = store.read_blocks(tmp_path)
     assert frame["run_id"].tolist() == ["a", "b"]
     assert frame["gradient_norm"].isna().tolist() == [False, True]
+
+
+def test_a_damaged_file_is_told_and_begun_anew(tmp_path, capsys):
+    written(tmp_path, 2)
+    (tmp_path / "blocks.parquet").write_bytes(b"half")
+    rows = BlockRows([tmp_path])
+    rows.resume(0, 1)
+    assert "blocks.parquet" in capsys.readouterr().err
+    rows.add(0, line(2), {"actor": norms(0, 1)})
+    rows.write(0, FOOTER)
+    assert [row["evaluation"] for row in read(tmp_path)] == [2]

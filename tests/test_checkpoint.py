@@ -11,6 +11,7 @@ import pytest
 from crlscale import checkpoint
 from crlscale.checkpoint import Position
 from crlscale.errors import CrlscaleError
+from crlscale.instability import NEVER
 from crlscale.program import split
 from crlscale.settings import make_config
 from crlscale.train import make_trainer
@@ -65,6 +66,28 @@ def test_what_is_restored_is_what_was_saved(tmp_path, carry):
     assert dtypes == [leaf.dtype for leaf in jax.tree.leaves(carry)]
 
 
+def test_checkpoint_from_before_the_watch_goes_on(tmp_path, carry, monkeypatch):
+    """Schema 1 had no watch and no update-to-weight ratios; all else is exact."""
+    state, tally = carry
+    older = tally._replace(
+        sums={k: v for k, v in tally.sums.items() if not k.endswith("_update_ratio")}
+    )
+    assert len(older.sums) < len(tally.sums)
+    fields = state._asdict()
+    del fields["watch"], fields["chunk"]  # a chunk of None was never saved
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SCHEMA", 1)
+    checkpoint.save(tmp_path, position(), fields, older)
+    monkeypatch.undo()
+    assert checkpoint.find(tmp_path, list(IDS)) == position()
+    found, counted = checkpoint.restore(tmp_path, position(), *shapes(carry))
+    assert jax.tree.structure((found, counted)) == jax.tree.structure(carry)
+    assert bits(found._replace(watch=None)) == bits(state._replace(watch=None))
+    assert bits({name: counted.sums[name] for name in older.sums}) == bits(older.sums)
+    assert found.watch.onset.tolist() == [NEVER, NEVER] and not found.watch.updates.any()
+    fresh = set(counted.sums) - set(older.sums)
+    assert not any(counted.sums[name].any() for name in fresh)
+
+
 def test_saved_arrays_may_be_donated_at_once(tmp_path):
     """The loop goes on with buffers that the next epoch overwrites."""
     state = {"x": jnp.arange(100_000, dtype=jnp.float32)}
@@ -107,8 +130,8 @@ def test_half_written_checkpoint_does_not_count_and_goes(tmp_path):
 def test_checkpoint_of_a_newer_crlscale_is_refused(tmp_path):
     checkpoint.save(tmp_path, position(), {"x": jnp.float32(7)}, {})
     path = tmp_path / "7" / "position.json"
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
-    with pytest.raises(CrlscaleError, match="has schema 2"):
+    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 3'))
+    with pytest.raises(CrlscaleError, match="has schema 3"):
         checkpoint.find(tmp_path, list(IDS))
 
 

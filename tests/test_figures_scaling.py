@@ -5,7 +5,7 @@ import pytest
 from simulated import flat, stepping, write_study
 from test_figures import assert_texts_apart, caption_of, drawn
 
-from crlscale.analysis.block_norms import WHEN
+from crlscale.analysis.block_norms import WHEN, _median
 from crlscale.errors import CrlscaleError
 from crlscale.figures import style
 from crlscale.report.finding import Loaded
@@ -242,6 +242,14 @@ def test_block_norms_are_medians_over_seeds(results):
     median = figure.axes[-1].lines[-1]
     assert median.get_ydata().tolist() == [4.0, 14.0, 24.0, 34.0]
     assert "depth 16, block 3: median 34" in median.told
+
+
+def test_a_seed_that_diverged_leaves_the_medians_to_the_others():
+    seeds = [np.array([1.0, 2.0]), np.array([3.0, 4.0]), np.array([np.nan, np.inf])]
+    assert _median(seeds).tolist() == [2.0, 3.0]
+    assert np.isnan(_median(seeds[2:])).all()
+    assert _median([np.array([]), np.array([5.0])]).tolist() == [5.0]  # one was not measured then
+    assert _median([np.array([])]).tolist() == []
 
 
 def _block_row(run, network: str, block: int, evaluation: int) -> dict:

@@ -23,6 +23,7 @@ from real_runs import (
 
 from crlscale import cost
 from crlscale.errors import CrlscaleError
+from crlscale.launch import child
 from crlscale.launch.child import memory_kills, record_death, start_child
 from crlscale.launch.contract import LaunchOptions
 from crlscale.launch.launchers import launch
@@ -283,3 +284,22 @@ def test_no_more_processes_than_gpus(planned, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(CrlscaleError, match="sees 0; try: no --gpus"):
         choose_jobs(study, None, gpus=1)
+
+
+def test_child_is_not_taken_for_one_of_several_processes(tmp_path, monkeypatch):
+    """A sweep typed in a shell of `srun -n 4`: each run trains alone."""
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
+    given = {}
+
+    def popen(command, env, **more):
+        given.update(env)
+        raise OSError("enough")
+
+    monkeypatch.setattr(child.subprocess, "Popen", popen)
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    for asked, wanted in ((None, "0"), ("1", "1")):
+        if asked:
+            monkeypatch.setenv("CRLSCALE_DISTRIBUTED", asked)
+        with pytest.raises(OSError, match="enough"):
+            child.start_child(tmp_path, ["a"], "local")
+        assert given["CRLSCALE_DISTRIBUTED"] == wanted

@@ -68,19 +68,30 @@ def block_norms(scores: StudyScores, blocks) -> BlockNorms:
         names = list(dict.fromkeys(next(iter(frames.values()))["network"]))
         networks |= dict.fromkeys(names)
         lines += [_line(cell, network, when, frames) for network in names for when in WHEN]
-    return BlockNorms(scores.study.name, tuple(scores.study.axes), tuple(networks), tuple(lines))
+    measured = tuple(line for line in lines if len(line.norms[NORMS[0]]))
+    return BlockNorms(scores.study.name, tuple(scores.study.axes), tuple(networks), measured)
 
 
 def _line(cell: CellScore, network: str, when: str, frames: dict) -> BlockLine:
     seeds = {}
     for run_id, frame in frames.items():
         own = frame[frame["network"] == network]
-        evaluation = own["evaluation"].min() if when == WHEN[0] else own["evaluation"].max()
+        evaluation = 0 if when == WHEN[0] else own["evaluation"].max()
         at = own[own["evaluation"] == evaluation].sort_values("block")
         seeds[run_id] = {norm: at[norm].to_numpy(dtype=float) for norm in NORMS}
-    norms = {norm: np.median([found[norm] for found in seeds.values()], axis=0) for norm in NORMS}
+    norms = {norm: _median([found[norm] for found in seeds.values()]) for norm in NORMS}
     gradients = {run_id: found["gradient_norm"] for run_id, found in seeds.items()}
     return BlockLine(cell, network, when, norms, gradients)
+
+
+def _median(seeds: list[np.ndarray]) -> np.ndarray:
+    """Median over the seeds that are finite, block by block; NaN where none is. Seeds that were not
+    measured then (no rows) do not count."""
+    size = max(map(len, seeds))
+    values = np.array([found for found in seeds if len(found) == size])
+    values = np.where(np.isfinite(values), values, np.nan)
+    known = np.isfinite(values).any(axis=0)
+    return np.where(known, np.nanmedian(np.where(known, values, 0.0), axis=0), np.nan)
 
 
 def _spread(norms: np.ndarray) -> float:

@@ -28,7 +28,7 @@ BUDGETS = {
 class AtBudget:
     """The other levels of the axis against the first one, at equal `unit` of `kind`. `spent` maps a level
     to the smallest and the largest budget of its pairs of cells; a level of which no pair has an
-    evaluation within its budget is left out, and named in `too_dear`."""
+    evaluation within its budget, or none a cost, is left out, and named in `too_dear`."""
 
     kind: str
     unit: str
@@ -110,7 +110,7 @@ def compare_methods(scores: StudyScores, metrics, axis: str = "agent") -> Method
     budgets = []
     for kind, unit in BUDGETS.items():
         found = _at_budget(kind, unit, sides, levels, shared, rows, scores.listed)
-        if found.compared or found.too_dear:
+        if found.compared:
             budgets.append(found)
     others = [other for other in scores.study.axes if other != axis]
     parameters = ()
@@ -131,7 +131,7 @@ def _at_budget(kind, unit, sides, levels, shared, rows, listed) -> AtBudget:
             spent[level] = (min(costs), max(costs))
             pairs = [pair[:3] for pair in within]
             compared.append(compare_pairs(level, str(levels[0]), pairs, {}, listed))
-        elif met:
+        else:
             too_dear.append(level)
     return AtBudget(kind, unit, spent, tuple(compared), tuple(too_dear))
 

@@ -53,6 +53,7 @@ def start_child(
     folder = Path(folder).resolve()
     command = [sys.executable, "-m", "crlscale", "run", str(folder), *group]
     environment = {**os.environ, "CRLSCALE_JOB": json.dumps({"launcher": launcher, "job": job})}
+    environment.setdefault("CRLSCALE_DISTRIBUTED", "0")  # a child trains its own runs, even under srun
     if cores:
         environment["CRLSCALE_CPUS"] = ",".join(map(str, cores))
     if gpus:

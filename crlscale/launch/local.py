@@ -1,5 +1,6 @@
 """Local launcher: one fresh process a group of runs, a core or more each, nothing shared."""
 
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ def visible_gpus() -> list[str]:
     that the system has from NVIDIA."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
-        return [name for name in named.split(",") if name]
+        return list(itertools.takewhile(lambda name: name != "-1", filter(None, named.split(","))))
     return [str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
 
 

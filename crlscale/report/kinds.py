@@ -218,6 +218,17 @@ def _has_mazes(loaded: Loaded) -> bool:
     return len(mazes) == 1 and None not in mazes and len(loaded.goals) > 0
 
 
+def _has_gains(loaded: Loaded) -> bool:
+    """Whether some agent has scores at two depths, all other axes alike."""
+    if not {"agent", "depth"} <= loaded.axes.keys():
+        return False
+    sides = [
+        tuple(level for axis, level in cell.levels.items() if axis != "depth")
+        for cell in loaded.scores.finished
+    ]
+    return len(set(sides)) < len(sides)
+
+
 def _has_blocks(loaded: Loaded) -> bool:
     known = set(loaded.blocks["run_id"])
     return any(run.run_id in known for cell in loaded.scores.finished for run in cell.scored)
@@ -261,7 +272,7 @@ KINDS: dict[str, Kind] = {
     "depth-vs-width": Kind(_levels("depth", "width"), find_width_vs_depth),
     "batch-by-depth": Kind(_levels("depth", "batch_size"), find_batch),
     "actor-critic": Kind(_levels(*ACTOR_CRITIC_AXES), find_actor_critic),
-    "methods": Kind(_levels("agent", "depth"), find_methods),
+    "methods": Kind(_has_gains, find_methods),
     "limits": Kind(_has_limits, find_limits),
     "surface": Kind(_has_surface, find_surface),
     "paper": Kind(_has_published, find_paper),
