@@ -7,6 +7,9 @@ import pytest
 from reading_cli import run, run_json
 from simulated import flat, saturating, stepping, write_study
 
+from crlscale.cli.sweep_run import _draw
+from crlscale.score import load_scores
+
 DEPTHS = {"depth": [2, 4, 8, 16, 32]}
 
 
@@ -27,6 +30,17 @@ def test_newest_study_that_makes_a_curve_is_drawn(results, capsys):
     write_study(results, grid, flat, name="z-newer")
     assert run_json(capsys, "plot", "critical-depth")["study"] == folder.name
     assert run_json(capsys, "plot", "learning-curves")["study"] == "z-newer"
+
+
+def test_what_is_drawn_when_a_sweep_ends(results):
+    """Methods at several depths side by side, not a critical depth of each."""
+    for axes, stem in (
+        (DEPTHS, "critical-depth"),
+        ({"agent": ["crl", "sac"], "depth": [4, 8, 32]}, "methods"),
+    ):
+        folder = write_study(results, axes, flat)
+        sentences, files = _draw(folder, load_scores(folder))
+        assert len(sentences) == 1 and {file.stem for file in files} == {stem}
 
 
 def test_every_line_but_paths_fits_80_columns(results, capsys, monkeypatch):

@@ -91,7 +91,7 @@ def _show(folder: Path, study, how, code: int, ran: bool, json: bool) -> None:
     scores = read_scores(folder)
     columns, rows, records = study_table(scores)
     draw = ran and code == 0 and how.wait and "depth" in study.axes
-    sentences, files = _draw_critical_depth(folder, scores) if draw else ([], [])
+    sentences, files = _draw(folder, scores) if draw else ([], [])
     if json:
         data = {"study": study.name, "folder": str(folder), "exit_code": code, "rows": records}
         emit_json({**data, "files": files})
@@ -119,11 +119,14 @@ def _show(folder: Path, study, how, code: int, ran: bool, json: bool) -> None:
         say(f"next: crlscale plot {plot} {study.name}{where}")
 
 
-def _draw_critical_depth(folder: Path, scores) -> tuple[tuple[str, ...], list[Path]]:
-    """What a study with a depth axis found, and the files of its figures."""
+def _draw(folder: Path, scores) -> tuple[tuple[str, ...], list[Path]]:
+    """What a study with a depth axis found, and the files of its figures: method by method where several
+    were trained at the same depths, else the critical depth."""
     from crlscale.cli.plot import draw
     from crlscale.report.finding import Loaded
     from crlscale.report.kinds import KINDS
 
-    found = KINDS["critical-depth"].find(Loaded(folder, scores))
+    loaded = Loaded(folder, scores)
+    kind = "methods" if KINDS["methods"].applies(loaded) else "critical-depth"
+    found = KINDS[kind].find(loaded)
     return found.sentences, draw(found, folder / "figures")
