@@ -1,6 +1,6 @@
-"""Our SAC beside brax's own on brax's reacher with its dense reward; docs/methods.md has the result.
+"""Our SAC and TD3 beside brax's SAC on brax's reacher with its dense reward; docs/methods.md has the result.
 
-`python docs/sac_beside_brax.py ours FOLDER`  with crlscale's environment
+`python docs/sac_beside_brax.py sac FOLDER`  with crlscale's environment; also `td3`
 `PEER/bin/python docs/sac_beside_brax.py peer FOLDER`  with one that has brax and a jax that brax's
     trainer still runs on: python3 -m venv PEER; PEER/bin/pip install 'jax<=0.9.2' 'jaxlib<=0.9.2' brax
 `python docs/sac_beside_brax.py table FOLDER`  prints both as Markdown
@@ -93,11 +93,12 @@ def dense_reacher():
     return Dense()
 
 
-def ours(seed: int) -> list[dict]:
-    """agents/sac.py by the kernel that trains every method, depth 2, width 256."""
+def ours(agent: str, seed: int) -> list[dict]:
+    """agents/sac.py or td3.py by the kernel that trains every method, depth 2, width 256."""
     import jax
     import jax.numpy as jnp
 
+    from crlscale.agents.interface import algorithm
     from crlscale.config import RunConfig
     from crlscale.program import split
     from crlscale.train import make_trainer
@@ -105,7 +106,7 @@ def ours(seed: int) -> list[dict]:
     unroll = 50
     config = RunConfig(
         env="reacher",
-        agent="sac",
+        agent=agent,
         depth=2,
         width=256,
         batch_size=BATCH,
@@ -117,7 +118,7 @@ def ours(seed: int) -> list[dict]:
         discount=DISCOUNT,
         actor_learning_rate=RATE,
         critic_learning_rate=RATE,
-        alpha_learning_rate=RATE,
+        **({"alpha_learning_rate": RATE} if agent == "sac" else {}),
         polyak=POLYAK,
     )
     program, hyper = split(config)
@@ -129,14 +130,13 @@ def ours(seed: int) -> list[dict]:
     @jax.jit
     def episode_return(actor, rng):
         """Mean over M deterministic episodes."""
-        from crlscale.agents import sac
-
-        nets = sac.networks(program, env.spec.action_size)
+        method = algorithm(agent)
+        nets = method.networks(program, env.spec.action_size)
         start = jax.vmap(env.reset)(jax.random.split(rng, EPISODES))
         age = jnp.zeros(EPISODES, jnp.int32)
 
         def step(states, _):
-            states = jax.vmap(env.step)(states, sac.act_deterministic(nets, actor, states.obs, age))
+            states = jax.vmap(env.step)(states, method.act_deterministic(nets, actor, states.obs, age))
             return states, states.reward
 
         return jnp.sum(jax.lax.scan(step, start, length=EPISODE)[1]) / EPISODES
@@ -147,7 +147,7 @@ def ours(seed: int) -> list[dict]:
         actor = jax.tree.map(lambda x: x[0], state.agent.actor)
         value = episode_return(actor, jax.random.PRNGKey(1000 * (seed + 1) + len(found)))
         found.append({"env_steps": steps, "return": float(value)})
-        print("ours", seed, found[-1], file=sys.stderr, flush=True)
+        print(agent, seed, found[-1], file=sys.stderr, flush=True)
 
     evaluate(0)
     prefill, phases = PREFILL // unroll, STEPS // ENVS // unroll
@@ -167,7 +167,7 @@ def table(folder: Path) -> str:
     """The last return of each seed, means and standard deviations; the curves of the means."""
     lines = ["| | returns at the end, seed by seed | mean | standard deviation |", "|---|---|---|---|"]
     curves = []
-    for who, words in {"peer": "brax's SAC", "ours": "`agent=sac`"}.items():
+    for who, words in {"peer": "brax's SAC", "sac": "`agent=sac`", "td3": "`agent=td3`"}.items():
         runs = [json.loads(path.read_text())["curve"] for path in sorted(folder.glob(f"{who}-*.json"))]
         ends = [run[-1]["return"] for run in runs]
         mean = sum(ends) / len(ends)
@@ -192,7 +192,7 @@ def main() -> int:
         if path.exists():
             continue
         began, cpu = time.time(), time.process_time()
-        curve = {"ours": ours, "peer": peer}[who](seed)
+        curve = peer(seed) if who == "peer" else ours(who, seed)
         took = {"seconds": time.time() - began, "cpu_seconds": time.process_time() - cpu}
         path.write_text(json.dumps({"seed": seed, **took, "curve": curve}, indent=1))
     return 0
