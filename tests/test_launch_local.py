@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -260,6 +261,14 @@ def test_the_longest_program_is_first(tmp_path):
 
 
 # --- GPUs ------------------------------------------------------------------------------------
+def environment(pid: int) -> dict[str, str]:
+    """Of a process that was just started; the system shows none for the moment in which it is loaded."""
+    until = time.monotonic() + 30
+    while not (found := psutil.Process(pid).environ()) and time.monotonic() < until:
+        time.sleep(0.01)
+    return found
+
+
 def test_processes_get_gpus_of_their_own(planned, monkeypatch):
     """What the environment of real processes says; there is no GPU here."""
     folder, study = planned
@@ -268,7 +277,7 @@ def test_processes_get_gpus_of_their_own(planned, monkeypatch):
     with LocalLauncher(folder, study, 2, gpus=2) as launcher:
         assert len(list(launcher.start(groups))) == 2
         pids = [worker.child.process.pid for worker in launcher.workers]
-        seen = [psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"] for pid in pids]
+        seen = [environment(pid)["CUDA_VISIBLE_DEVICES"] for pid in pids]
     assert seen == ["3,5", "6,7"]
 
 
