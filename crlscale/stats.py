@@ -49,6 +49,13 @@ class Estimate:
     freedom: float | None = None
     no_interval: str = ""
 
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the interval lies on that side of zero; 0 where it holds zero, or there is none."""
+        if self.low is None or self.low <= 0 <= self.high:
+            return 0
+        return 1 if self.value > 0 else -1
+
 
 def iqm(scores):
     """Mean of what remains when floor(n / 4) scores are cut at both ends; n < 4: the mean. A float of
@@ -150,6 +157,12 @@ def p_value(estimate: Estimate) -> float | None:
     """Two-sided p of "the estimated quantity is zero" under its t interval; None without one."""
     above = probability_above_zero(estimate)
     return None if above is None else 2 * min(above, 1 - above)
+
+
+def signed(found: Estimate, unit: str = "") -> str:
+    """A difference as sentences say it: "+1.2 [+0.3, +2.1]", with `unit` behind the value."""
+    text = f"{found.value:+.1f}{unit}"
+    return text if found.low is None else f"{text} [{found.low:+.1f}, {found.high:+.1f}]"
 
 
 def relation(p: float) -> str:

@@ -18,6 +18,7 @@ STEPS, EVALUATIONS, EPISODE = 96_000, 6, 1000  # env steps; episodes as brax reg
 ENVS, BATCH, DISCOUNT, RATE, POLYAK = 64, 256, 0.95, 3e-4, 0.005
 UPDATES = 4  # for each step of all envs
 PREFILL = 100  # steps of each env
+UNROLL = 50  # steps of each env between two turns of learning, here
 EPISODES = 32  # of an evaluation, deterministic policy
 
 
@@ -93,25 +94,18 @@ def dense_reacher():
     return Dense()
 
 
-def ours(agent: str, seed: int) -> list[dict]:
-    """agents/sac.py or td3.py by the kernel that trains every method, depth 2, width 256."""
-    import jax
-    import jax.numpy as jnp
-
-    from crlscale.agents.interface import algorithm
+def config_of(agent: str):
+    """What trains here: depth 2, width 256."""
     from crlscale.config import RunConfig
-    from crlscale.program import split
-    from crlscale.train import make_trainer
 
-    unroll = 50
-    config = RunConfig(
+    return RunConfig(
         env="reacher",
         agent=agent,
         depth=2,
         width=256,
         batch_size=BATCH,
         num_envs=ENVS,
-        unroll_length=unroll,
+        unroll_length=UNROLL,
         episode_length=EPISODE,
         prefill_steps=PREFILL,
         replay_capacity=STEPS // ENVS,
@@ -121,17 +115,20 @@ def ours(agent: str, seed: int) -> list[dict]:
         **({"alpha_learning_rate": RATE} if agent == "sac" else {}),
         polyak=POLYAK,
     )
-    program, hyper = split(config)
-    env = dense_reacher()
-    trainer = make_trainer(program, 1, env)
-    state = trainer.init(jax.random.PRNGKey(seed)[None])
-    tally = trainer.start_tally(state)
+
+
+def episode_return(program, env):
+    """-> function of an actor and a key: mean over M deterministic episodes."""
+    import jax
+    import jax.numpy as jnp
+
+    from crlscale.agents.interface import algorithm
+
+    method = algorithm(program.agent)
+    nets = method.networks(program, env.spec.action_size)
 
     @jax.jit
-    def episode_return(actor, rng):
-        """Mean over M deterministic episodes."""
-        method = algorithm(agent)
-        nets = method.networks(program, env.spec.action_size)
+    def measure(actor, rng):
         start = jax.vmap(env.reset)(jax.random.split(rng, EPISODES))
         age = jnp.zeros(EPISODES, jnp.int32)
 
@@ -141,25 +138,41 @@ def ours(agent: str, seed: int) -> list[dict]:
 
         return jnp.sum(jax.lax.scan(step, start, length=EPISODE)[1]) / EPISODES
 
+    return measure
+
+
+def ours(agent: str, seed: int) -> list[dict]:
+    """agents/sac.py or td3.py by the kernel that trains every method."""
+    import jax
+    import jax.numpy as jnp
+
+    from crlscale.program import split
+    from crlscale.train import make_trainer
+
+    program, hyper = split(config_of(agent))
+    env = dense_reacher()
+    trainer, measure = make_trainer(program, 1, env), episode_return(program, env)
+    state = trainer.init(jax.random.PRNGKey(seed)[None])
+    tally = trainer.start_tally(state)
     found = []
 
     def evaluate(steps):
         actor = jax.tree.map(lambda x: x[0], state.agent.actor)
-        value = episode_return(actor, jax.random.PRNGKey(1000 * (seed + 1) + len(found)))
+        value = measure(actor, jax.random.PRNGKey(1000 * (seed + 1) + len(found)))
         found.append({"env_steps": steps, "return": float(value)})
         print(agent, seed, found[-1], file=sys.stderr, flush=True)
 
     evaluate(0)
-    prefill, phases = PREFILL // unroll, STEPS // ENVS // unroll
+    prefill, phases = PREFILL // UNROLL, STEPS // ENVS // UNROLL
     state, tally = trainer.epoch(hyper, state, tally, jnp.int32(prefill), jnp.int32(0))
     done = prefill
     for part in range(EVALUATIONS):
         upto = prefill + (phases - prefill) * (part + 1) // EVALUATIONS
         state, tally = trainer.epoch(
-            hyper, state, tally, jnp.int32(upto - done), jnp.int32(unroll * UPDATES)
+            hyper, state, tally, jnp.int32(upto - done), jnp.int32(UNROLL * UPDATES)
         )
         done = upto
-        evaluate(done * unroll * ENVS)
+        evaluate(done * UNROLL * ENVS)
     return found
 
 

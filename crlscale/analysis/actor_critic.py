@@ -7,7 +7,7 @@ import numpy as np
 from crlscale.analysis.saturation import MARGIN_SHARE
 from crlscale.analysis.two_way import TwoWay, grids, slope_weights, two_way
 from crlscale.score import StudyScores
-from crlscale.stats import CONFIDENCE, Estimate, relation, upper_limit, weighted_sum
+from crlscale.stats import CONFIDENCE, Estimate, relation, signed, upper_limit, weighted_sum
 
 AXES = ("actor_depth", "critic_depth")
 
@@ -47,9 +47,7 @@ class ActorCritic:
     def verdict(self) -> str:
         """critic, actor or undecided."""
         found = self.difference
-        if found is None or found.low is None or found.low <= 0 <= found.high:
-            return "undecided"
-        return "critic" if found.value > 0 else "actor"
+        return {1: "critic", -1: "actor", 0: "undecided"}[found.sign if found else 0]
 
     @property
     def sentence(self) -> str:
@@ -58,15 +56,15 @@ class ActorCritic:
         if self.difference is not None:
             starts = {"undecided": "Neither network is shown to need the depth more"}
             text = starts.get(self.verdict, f"Depth pays more in the {self.verdict}")
-            text += f": a doubling brings {_steps(critic)} in the critic, {_steps(actor)} in the actor"
-            text += f", {_steps(self.joint)} in both; critic minus actor {_steps(self.difference)}"
+            text += f": a doubling brings {signed(critic)} in the critic, {signed(actor)} in the actor"
+            text += f", {signed(self.joint)} in both; critic minus actor {signed(self.difference)}"
         if self.grid.p_value is not None:
             text += f"; wild bootstrap p of additive effects {relation(self.grid.p_value)}"
         if self.half is None:
             return f"{text}. No pair of cells tests the rule of half the depth for the actor."
         return (
             f"{text}. An actor of half the critic's depth is {self.half.verdict}"
-            f" (half minus equal {_steps(self.half.average)}; margin {self.half.margin:.1f} steps)."
+            f" (half minus equal {signed(self.half.average)}; margin {self.half.margin:.1f} steps)."
         )
 
 
@@ -106,8 +104,3 @@ def _half_rule(grid: TwoWay, margin: float | None) -> HalfRule | None:
         margin = MARGIN_SHARE * grid.best.estimate.value
     upper = upper_limit(average, CONFIDENCE)
     return HalfRule(found, average, margin, None if upper is None else 2 * average.value - upper)
-
-
-def _steps(found: Estimate) -> str:
-    text = f"{found.value:+.1f}"
-    return text if found.low is None else f"{text} [{found.low:+.1f}, {found.high:+.1f}]"

@@ -25,8 +25,8 @@ class BatchByDepth:
         """unlocks, opposes (batches pay less when deep), other (effects do not just add, by no line)
         or not shown."""
         found = self.grid.interaction
-        if found is not None and found.low is not None and not found.low <= 0 <= found.high:
-            return "unlocks" if found.value > 0 else "opposes"
+        if found is not None and found.sign:
+            return "unlocks" if found.sign > 0 else "opposes"
         p = self.grid.p_value
         return "other" if p is not None and p <= SIGNIFICANCE else "not shown"
 

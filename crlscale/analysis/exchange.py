@@ -6,7 +6,7 @@ import numpy as np
 
 from crlscale.analysis.two_way import slope_weights
 from crlscale.score import CellScore
-from crlscale.stats import Estimate, Ratio, ratio, weighted_sum
+from crlscale.stats import Estimate, Ratio, ratio, signed, weighted_sum
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,13 @@ class Exchange:
     @property
     def verdict(self) -> str:
         """depth, width or undecided (the interval holds zero, or there is none)."""
-        found = self.difference
-        if found.low is None or found.low <= 0 <= found.high:
-            return "undecided"
-        return "depth" if found.value > 0 else "width"
+        return {1: "depth", -1: "width", 0: "undecided"}[self.difference.sign]
 
     @property
     def sentence(self) -> str:
         text = (
-            f"At equal env steps a doubling of depth brings {_steps(self.depth)},"
-            f" one of width {_steps(self.width)} (difference {_steps(self.difference)})"
+            f"At equal env steps a doubling of depth brings {signed(self.depth, ' steps')},"
+            f" one of width {signed(self.width, ' steps')} (difference {signed(self.difference, ' steps')})"
         )
         if self.rate.value is None or self.rate.value <= 0:
             return f"{text}; no exchange rate, as one of them brings nothing."
@@ -59,8 +56,3 @@ def exchange(depth: tuple[CellScore, ...], width: tuple[CellScore, ...]) -> Exch
         weighted_sum(one - other, every),
         ratio(one, other, every),
     )
-
-
-def _steps(found: Estimate) -> str:
-    text = f"{found.value:+.1f} steps"
-    return text if found.low is None else f"{text} [{found.low:+.1f}, {found.high:+.1f}]"

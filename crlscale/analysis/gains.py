@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from crlscale.analysis.costs import FLOPS, HOURS, PARAMETERS
+from crlscale.analysis.limits import AXES as SCALES
 from crlscale.analysis.two_way import grids, slope_weights
 from crlscale.counts import trunk_layers
 from crlscale.errors import CrlscaleError
 from crlscale.score import CellScore, StudyScores
-from crlscale.stats import Estimate, holm, p_value, weighted_sum
+from crlscale.stats import Estimate, holm, p_value, signed, weighted_sum
 
 SIGNIFICANCE = 0.05
-SCALES = ("depth", "actor_depth", "critic_depth", "width", "batch_size")
 COSTS = (PARAMETERS, FLOPS, HOURS)
 
 
@@ -41,12 +41,9 @@ class MethodGain:
     @property
     def verdict(self) -> str:
         """gains or loses (after Holm's correction), alone (by its own interval only) or not shown."""
-        found = self.slope
         if self.corrected is not None and self.corrected <= SIGNIFICANCE:
-            return "gains" if found.value > 0 else "loses"
-        if found.low is not None and not found.low <= 0 <= found.high:
-            return "alone"
-        return "not shown"
+            return "gains" if self.slope.value > 0 else "loses"
+        return "alone" if self.slope.sign else "not shown"
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ class MethodGains:
         text = "; ".join(parts)
         text = f"{text[0].upper()}{text[1:]} (steps a doubling, 95 % intervals)."
         first = self.methods[0]
-        ahead = [m.level for m in self.methods[1:] if _above(m.against_largest)]
+        ahead = [m.level for m in self.methods[1:] if m.against_largest.sign > 0]
         level = first.cells[-1].levels[self.scale]
         if ahead:
             small = " and ".join(
@@ -167,14 +164,5 @@ def _growth(kind, cells: tuple[CellScore, ...]) -> float | None:
     return None if not small or large is None else large / small
 
 
-def _above(found: Estimate) -> bool:
-    return found.low is not None and found.low > 0
-
-
 def _listed(methods: list[MethodGain]) -> str:
-    return ", ".join(f"{method.level} {_steps(method.slope)}" for method in methods)
-
-
-def _steps(found: Estimate) -> str:
-    text = f"{found.value:+.1f}"
-    return text if found.low is None else f"{text} [{found.low:+.1f}, {found.high:+.1f}]"
+    return ", ".join(f"{method.level} {signed(method.slope)}" for method in methods)

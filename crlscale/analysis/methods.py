@@ -72,12 +72,13 @@ class MethodsCompared:
         return f"Against {first}, by 95 % intervals one by one: {'; '.join(parts)}."
 
 
+VERDICTS = {1: "better", -1: "worse", 0: "undecided"}  # by the sign of a difference
+
+
 def _against(where: str, found: list[tuple[str, Estimate]], missing: tuple[str, ...]) -> str:
-    groups: dict[str, list[str]] = {"better": [], "worse": [], "undecided": []}
+    groups: dict[str, list[str]] = {verdict: [] for verdict in VERDICTS.values()}
     for level, difference in found:
-        undecided = difference.low is None or difference.low <= 0 <= difference.high
-        verdict = "undecided" if undecided else ("better" if difference.value > 0 else "worse")
-        groups[verdict].append(level)
+        groups[VERDICTS[difference.sign]].append(level)
     groups["not comparable"] = list(missing)
     said = [f"{verdict} {', '.join(levels)}" for verdict, levels in groups.items() if levels]
     return f"{where} {', '.join(said)}"

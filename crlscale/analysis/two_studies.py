@@ -48,10 +48,7 @@ class StudiesCompared:
     @property
     def verdict(self) -> str:
         """The better one's name, or undecided (the interval holds zero, or there is none)."""
-        found = self.difference
-        if found.low is None or found.low <= 0 <= found.high:
-            return "undecided"
-        return self.first if found.value > 0 else self.second
+        return {1: self.first, -1: self.second, 0: "undecided"}[self.difference.sign]
 
     @property
     def sentence(self) -> str:

@@ -56,9 +56,7 @@ class CostComparison:
         """depth, width, undecided (the interval holds zero, or there is none), or no overlap."""
         if self.difference is None:
             return "no overlap"
-        if self.difference.low is None or self.difference.low <= 0 <= self.difference.high:
-            return "undecided"
-        return "depth" if self.difference.value > 0 else "width"
+        return {1: "depth", -1: "width", 0: "undecided"}[self.difference.sign]
 
     @property
     def clause(self) -> str:

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from crlscale.analysis.gains import MethodGain, MethodGains
 from crlscale.figures import style, words
+from crlscale.figures.cells import draw_cells
 
 APART = 0.44  # of the height of a row, between its smallest and its largest level
 
@@ -51,31 +52,14 @@ def _draw_scores(axes: Axes, result: MethodGains, methods: list[MethodGain]) -> 
             for cell in method.cells
             if cell.levels[scale] == level
         ]
-        _draw_level(axes, at, look, f"{scale.replace('_', ' ')} {level}")
+        heights, cells = zip(*at, strict=True)
+        label = f"{scale.replace('_', ' ')} {level}"
+        look |= {"linestyle": "none", "markersize": 5.5}
+        draw_cells(axes, heights, cells, look, label, lying=True)
     axes.set_xlim(0, None)
     axes.set_xlabel(words.score_label(methods[0].cells[0]))
     axes.grid(axis="y", visible=False)
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=len(levels), borderaxespad=0.2)
-
-
-def _draw_level(axes: Axes, at: list, look: dict, label: str) -> None:
-    """The cells of one level, each at its height: seeds, interval, IQM."""
-    shown = {key: look[key] for key in ("color", "marker")}
-    for height, cell in at:
-        found = cell.estimate
-        if found.low is not None:
-            axes.plot([found.low, found.high], [height] * 2, "-", color=look["color"], linewidth=1.6,
-                      solid_capstyle="butt", zorder=3)  # fmt: skip
-        for status, marker in (("complete", "o"), ("diverged", "x")):
-            runs = [run for run in cell.scored if run.status == status]
-            if runs:
-                (marks,) = axes.plot([run.score for run in runs], [height] * len(runs), marker,
-                                     color=look["color"], markerfacecolor="none", markersize=3.5,
-                                     alpha=0.7, zorder=2.5, clip_on=False)  # fmt: skip
-                style.tell(marks, [words.run_words(cell, run) for run in runs])
-    (line,) = axes.plot([cell.estimate.value for _, cell in at], [height for height, _ in at],
-                        linestyle="none", markersize=5.5, zorder=4, label=label, **shown)  # fmt: skip
-    style.tell(line, [words.cell_words(cell) for _, cell in at])
 
 
 def _draw_slopes(axes: Axes, result: MethodGains, methods: list[MethodGain]) -> None:
