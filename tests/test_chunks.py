@@ -28,6 +28,7 @@ from crlscale.config import RunConfig
 from crlscale.envs import episode
 from crlscale.envs.episode import FAILURE, RUNNING, TIME_LIMIT
 from crlscale.evaluate import rollout
+from crlscale.instability import NEVER
 from crlscale.program import split
 
 
@@ -301,13 +302,26 @@ def test_a_checkpoint_holds_the_chunk_that_is_carried_out(tmp_path):
     assert found.chunk.tobytes() == state.chunk.tobytes() and found.chunk.shape == (1, 16, 3, 2)
 
 
+def without(record, *names):
+    """A tuple of the same values that knows no fields of these names."""
+    kept = [name for name in record._fields if name not in names]
+    return namedtuple("Before", kept)(**{name: getattr(record, name) for name in kept})
+
+
 def test_checkpoints_of_before_there_were_chunks_are_gone_on_from(tmp_path):
-    """Saved by orbax as they were then: a tuple that knows no chunk."""
+    """Saved by orbax as they were then: tuples that know no chunk, no watch and no ratios (schema 1)."""
     (state, tally), shapes = carry_of("crl")
-    Before = namedtuple("Before", [name for name in state._fields if name != "chunk"])
-    before = Before(**{name: getattr(state, name) for name in Before._fields})
-    ocp.save(tmp_path / "1" / "state", {"state": before, "tally": tally})
-    found, _ = checkpoint.restore(tmp_path, POSITION, *shapes)
+    sums = {name: x + 3 for name, x in tally.sums.items() if not name.endswith("_update_ratio")}
+    assert 0 < len(sums) < len(tally.sums)
+    saved = {"state": without(state, "chunk", "watch"), "tally": tally._replace(sums=sums)}
+    ocp.save(tmp_path / "1" / "state", saved)
+    (tmp_path / "1" / "position.json").write_text("{}")
+    found, found_tally = checkpoint.restore(tmp_path, POSITION, *shapes)
     assert jax.tree.structure(found) == jax.tree.structure(state)
-    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(state), strict=True)
-    assert all(a.tobytes() == b.tobytes() for a, b in pairs)
+    bare = [jax.tree.leaves(without(x, "watch")) for x in (found, state)]
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(*bare, strict=True))
+    assert found.watch.onset.tolist() == [NEVER] and found.watch.updates.tolist() == [0]
+    assert jnp.all(jnp.isposinf(found.watch.largest))
+    assert {k: float(v[0]) for k, v in found_tally.sums.items()} == {
+        k: 3.0 * (k in sums) for k in tally.sums
+    }
