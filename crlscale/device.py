@@ -23,8 +23,8 @@ def cache_folder() -> Path:
 def prepare(threads: int) -> None:
     """Set XLA up for `threads` cores; call before jax is imported.
 
-    A launcher names the cores in CRLSCALE_CPUS; processes without one spread by their number. Wide vectors make small networks 1.1 to 1.3 times
-    faster where the processor has AVX-512 (docs/performance.md)."""
+    A launcher names the cores in CRLSCALE_CPUS; processes without one spread by their number. What the
+    flags of XLA are worth is in docs/performance.md."""
     cpus = os.environ.get("CRLSCALE_CPUS")
     if hasattr(os, "sched_setaffinity"):
         allowed = sorted(os.sched_getaffinity(0))
@@ -32,9 +32,8 @@ def prepare(threads: int) -> None:
         spread = (allowed[first:] + allowed[:first])[:threads]
         wanted = [int(cpu) for cpu in cpus.split(",")] if cpus else spread
         os.sched_setaffinity(0, wanted)
-    flags = os.environ.get("XLA_FLAGS", "")
-    if "xla_cpu_prefer_vector_width" not in flags and "avx512f" in _cpu_flags():
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_prefer_vector_width=512".strip()
+    _add_flag("xla_cpu_enable_concurrency_optimized_scheduler", "false", threads == 1)
+    _add_flag("xla_cpu_prefer_vector_width", "512", "avx512f" in _cpu_flags())
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import jax
 
@@ -43,6 +42,13 @@ def prepare(threads: int) -> None:
     warnings.filterwarnings("ignore", message="Brax System, piplines", category=UserWarning)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         import brax.envs.base  # noqa: F401  tells of optional packages that it does not need
+
+
+def _add_flag(name: str, value: str, wanted: bool) -> None:
+    """One more flag for XLA, if it is `wanted` and the user has not set it."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if wanted and name not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --{name}={value}".strip()
 
 
 def description() -> str:

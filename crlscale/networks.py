@@ -4,52 +4,36 @@ Depth = Dense layers inside the residual blocks; the input layer and the heads a
 Layer = Dense -> LayerNorm -> swish. A block is L layers with the input added after the last
 activation; a depth below L is one block of that many layers. Blocks run under one scan over
 stacked parameters [K, ...], so the program does not grow with depth, and each block is
-checkpointed: its inner activations are computed again in the backward pass. The variants of
-Architecture change what a layer and a block compute (docs/extreme-depth.md), never that.
+checkpointed: of its inside only the matrix products are kept, one [..., W] for each layer, and
+the rest is computed again in the backward pass. The variants of Architecture change what a
+layer and a block compute (docs/extreme-depth.md), never that.
 Source: arXiv 2503.14858 and its public code. Letters: W width, K blocks, L layers per block.
 """
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from crlscale.architecture import Architecture, block_shape
+from crlscale.layer_norm import LayerNorm
+from crlscale.matmul import matmul
 
 ACTIVATIONS = {"swish": nn.swish, "relu": nn.relu}
-NORM_EPSILON = 1e-6
+SPHERE_EPSILON = 1e-6
 KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
+PRODUCT = "product"  # name of what a checkpointed block keeps
 
 
-@jax.custom_vjp
-def mixed_matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """x [..., in] times kernel [in, out] with bfloat16 inputs, accumulated and returned in float32;
-    so are both matmuls of its gradient."""
-    return _bfloat16_dot(x, kernel)
+def _dot(mixed: bool):
+    """The product that nn.Dense asks for: the last axis of x against the first of its kernel."""
 
+    def dot(x, kernel, dimension_numbers, precision=None, preferred_element_type=None):
+        assert dimension_numbers == (((x.ndim - 1,), (0,)), ((), ())), dimension_numbers
+        return checkpoint_name(matmul(x, kernel, mixed), PRODUCT)
 
-def _mixed_forward(x, kernel):
-    return _bfloat16_dot(x, kernel), (x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16))
-
-
-def _mixed_backward(inputs, slope):
-    x, kernel = inputs
-    rows = x.reshape(-1, x.shape[-1]), slope.reshape(-1, slope.shape[-1])
-    return _bfloat16_dot(slope, kernel.T), _bfloat16_dot(rows[0].T, rows[1])
-
-
-mixed_matmul.defvjp(_mixed_forward, _mixed_backward)
-
-
-def _bfloat16_dot(x, y):
-    x, y = x.astype(jnp.bfloat16), y.astype(jnp.bfloat16)
-    return jnp.dot(x, y, preferred_element_type=jnp.float32)
-
-
-def _mixed_dot(x, kernel, dimension_numbers, precision=None, preferred_element_type=None):
-    """What nn.Dense asks for: the last axis of x against the first of its kernel."""
-    assert dimension_numbers == (((x.ndim - 1,), (0,)), ((), ())), dimension_numbers
-    return mixed_matmul(x, kernel)
+    return dot
 
 
 def unit_rows(kernel: jax.Array) -> jax.Array:
@@ -63,13 +47,13 @@ def _unit_init(rng, shape, dtype=jnp.float32):
 
 def on_sphere(x: jax.Array) -> jax.Array:
     """x [..., W] scaled to the norm sqrt(W), so that its entries have mean square 1."""
-    return x * jax.lax.rsqrt(jnp.mean(x**2, axis=-1, keepdims=True) + NORM_EPSILON)
+    return x * jax.lax.rsqrt(jnp.mean(x**2, axis=-1, keepdims=True) + SPHERE_EPSILON)
 
 
 def dense(features: int, shape: Architecture, zero: bool = False, name: str | None = None) -> nn.Dense:
     """Dense with the study's initialisation (kernel variance 1 / (3 fan_in), bias zero), with rows of
     norm 1, or with a kernel of zero."""
-    dot = _mixed_dot if shape.precision == "mixed" else None
+    dot = _dot(shape.precision == "mixed")
     kernel = _unit_init if shape.hyperspherical else KERNEL_INIT
     if zero:
         kernel = nn.initializers.zeros
@@ -89,12 +73,12 @@ class Layer(nn.Module):
         shape = self.architecture
         post = shape.layer_norm and not self.pre
         if self.pre:
-            x = nn.LayerNorm()(x)
+            x = LayerNorm()(x)
         x = dense(shape.width, shape, zero=self.zero and not post)(x)
         if post:
             # A LayerNorm would undo a small kernel, so its scale starts at 0 and not the kernel.
             scale = nn.initializers.zeros if self.zero else nn.initializers.ones
-            x = nn.LayerNorm(scale_init=scale)(x)
+            x = LayerNorm(scale_init=scale)(x)
         return ACTIVATIONS[shape.activation](x)
 
 
@@ -163,7 +147,8 @@ class Trunk(nn.Module):
         first = SphereLayer if self.architecture.hyperspherical else Layer
         x = first(self.architecture, name="first")(x)
         # One block is not a loop: there, checkpointing would only cost time (1.5x at depth 4).
-        block = nn.remat(Block, prevent_cse=False) if blocks > 1 else Block
+        policy = jax.checkpoint_policies.save_only_these_names(PRODUCT)
+        block = nn.remat(Block, prevent_cse=False, policy=policy) if blocks > 1 else Block
         scanned = nn.scan(
             block,
             variable_axes={"params": 0, "intermediates": 0},

@@ -121,3 +121,5 @@ def test_accuracy_counts_rows_won_by_their_own_goal():
         float(contrastive_loss("forward", -jnp.eye(4), jnp.float32(0))[1]["categorical_accuracy"])
         == 0.0
     )
+    collapsed = contrastive_loss("forward", jnp.full((4, 4), 2.0), jnp.float32(0))[1]
+    assert float(collapsed["categorical_accuracy"]) == 0.0, "where all are equal no goal wins"

@@ -193,7 +193,7 @@ def test_mixed_precision_changes_the_program_and_stays_near():
         matmuls = [
             [v.aval.dtype.name for v in (*e.invars, *e.outvars)]
             for e in equations(jax.make_jaxpr(net.apply)(parameters, x))
-            if e.primitive.name == "dot_general"
+            if e.primitive.name == "dot_general" and e.outvars[0].aval.shape[-1] > 1  # no means of rows
         ]
         return matmuls, gradient(parameters)
 

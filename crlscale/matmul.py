@@ -1,0 +1,55 @@
+"""The matrix product of a layer, and the two of its gradient, in the forms that XLA runs fastest.
+
+B rows, I inputs, O outputs. docs/performance.md has what each form costs.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax.experimental.xla_metadata import set_xla_metadata
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def matmul(x: jax.Array, kernel: jax.Array, mixed: bool = False) -> jax.Array:
+    """x [..., I] times kernel [I, O] -> [..., O], float32. `mixed`: the inputs of this product and of the
+    two of its gradient are rounded to bfloat16; what they give is added up in float32 all the same."""
+    return _product(x, kernel, 0, mixed)
+
+
+def _forward(x, kernel, mixed):
+    return matmul(x, kernel, mixed), (x, kernel)
+
+
+def _backward(mixed, inputs, slope):
+    x, kernel = inputs
+    rows, slopes = x.reshape(-1, x.shape[-1]), slope.reshape(-1, slope.shape[-1])
+    return _product(slope, kernel, 1, mixed), _product(_transposed(rows), slopes, 0, mixed)
+
+
+matmul.defvjp(_forward, _backward)
+
+
+def _product(x, y, axis, mixed):
+    """The last axis of x against `axis` of y [., .]."""
+    if mixed:
+        x, y = x.astype(jnp.bfloat16), y.astype(jnp.bfloat16)
+    dimensions = (((x.ndim - 1,), (axis,)), ((), ()))
+    return jax.lax.dot_general(x, y, dimensions, preferred_element_type=jnp.float32)
+
+
+def _transposed(rows):
+    """[B, I] -> [I, B]. XLA folds a plain transpose into the product, and on CPUs has neither bfloat16
+    nor its faster float32 routine for what comes of that."""
+    if jax.default_backend() != "cpu" or len(rows) % 2:
+        return rows.T
+    with set_xla_metadata(inlineable="false"):
+        return _turn(rows)
+
+
+@jax.jit
+def _turn(rows):
+    """A transpose that XLA does not know for one, and, as a call that is not inlined, does not fuse with
+    what makes `rows`: it would make that again for each number, column by column."""
+    count, size = rows.shape
+    return rows.reshape(count // 2, 2, size).transpose(2, 0, 1).reshape(size, count)
