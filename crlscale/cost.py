@@ -3,13 +3,7 @@
 Counts are exact (crlscale.counts); seconds and memory are fitted to runs and to this machine.
 """
 
-import contextlib
-import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
-from functools import cache
 
 import psutil
 
@@ -29,7 +23,7 @@ from crlscale.counts import (
     trained_parameters,
     update_flops,
 )
-from crlscale.device import cache_folder
+from crlscale.machine import matmul_rate
 from crlscale.survival_fields import survival_bins, survival_horizon
 
 # Fitted on runs of the smoke, quick and laptop presets on two x86-64 cores and checked in
@@ -47,7 +41,6 @@ COMPILES = 3  # of the step of a physics task: in the epoch, the evaluation and 
 WARM_START_SECONDS = 10.0  # the same with compiled programs in the cache
 FILES_BYTES = 20e3  # schemas, footers, config, status and log of a run
 METRICS_ROW_BYTES, GOALS_ROW_BYTES, BLOCKS_ROW_BYTES = 300, 30, 25
-LARGEST_MEASURED = 2048  # rows and width of a matmul; larger ones are as quick
 
 
 @dataclass(frozen=True)
@@ -126,7 +119,9 @@ def work_seconds(config: RunConfig, rate: float | None = None) -> float:
     [FLOP/s], None for that of this machine."""
     steps = config.total_env_steps + evaluation_env_steps(config)
     share = decisions(config) / config.total_env_steps
-    acting = share * acting_parameters(config) * 2 / (rate or _rate(config.num_envs, config.width))
+    acting = (
+        share * acting_parameters(config) * 2 / (rate or matmul_rate(config.num_envs, config.width))
+    )
     elements = share * config.actor_layers * config.width * 3 * ELEMENT_SECONDS
     updates = config.total_updates * update_seconds(config, rate)
     return updates + steps * (config.task.step_seconds + acting + elements)
@@ -142,7 +137,7 @@ def update_seconds(config: RunConfig, rate: float | None = None) -> float:
     elements = layers_passed(config) * config.batch_size * config.width
     return (
         UPDATE_SECONDS
-        + update_flops(config) / (rate or _rate(config.batch_size, config.width))
+        + update_flops(config) / (rate or matmul_rate(config.batch_size, config.width))
         + elements * ELEMENT_SECONDS
         + pairs(config) * PAIR_SECONDS
         + _event_seconds(config)
@@ -161,57 +156,3 @@ def _event_seconds(config: RunConfig) -> float:
 def free_memory() -> float:
     """Memory that new processes may use on this machine [bytes]."""
     return float(psutil.virtual_memory().available)
-
-
-# --- this machine --------------------------------------------------------------------------
-def _rate(rows: int, width: int) -> float:
-    return _rate_of(min(rows, LARGEST_MEASURED), min(width, LARGEST_MEASURED))
-
-
-@cache
-def _rate_of(rows: int, width: int) -> float:
-    """float32 matmul rate of one core for [rows, width] x [width, width], FLOP/s; measured once
-    and kept beside the compiled programs."""
-    path = cache_folder() / "matmul.json"
-    try:
-        known = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError):
-        known = {}
-    key = f"{rows}x{width}"
-    if key not in known:
-        known[key] = _measure_rate(rows, width)
-        with contextlib.suppress(OSError):  # without the file the next plan measures again
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(known))
-    return known[key]
-
-
-def _measure_rate(rows: int, width: int) -> float:
-    """In a process of its own, whose BLAS is told to use one thread: more threads wait for each
-    other in a spin that looks like work."""
-    one_thread = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    printed = subprocess.run(
-        [sys.executable, "-c", _MEASURE, str(rows), str(width)],
-        env={**os.environ, **one_thread},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    return float(printed)
-
-
-# CPU time counts, not wall time, so that a busy machine does not look slow.
-_MEASURE = """
-import sys, time
-import numpy as np
-rows, width = map(int, sys.argv[1:])
-x, w = np.ones((rows, width), np.float32), np.ones((width, width), np.float32)
-flops, best = 2.0 * rows * width * width, 0.0
-repeats = max(1, int(2e8 / flops))
-for _ in range(5):
-    began = time.process_time()
-    for _ in range(repeats):
-        x @ w
-    best = max(best, flops * repeats / max(1e-9, time.process_time() - began))
-print(best)
-"""

@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import pytest
 from reading_cli import run, run_json
 
-from crlscale.bench import against, ours, updates
+from crlscale import machine
+from crlscale.bench import against, alone, env_steps, ours, updates
 from crlscale.bench import ratios as turns
-from crlscale.bench.columns import AGAINST, FILES
+from crlscale.bench.columns import AGAINST, COLUMNS
 from crlscale.bench.naive import phase as naive_phase
 from crlscale.bench.naive import sides
 from crlscale.bench.ratios import Job, Side, by_cpu_time, compare, in_turn
+from crlscale.cli.bench import _kept
 from crlscale.parquet import read_table
 
 TINY = ("--depths", "4", "--batches", "8", "--width", "8", "--rounds", "2")
@@ -79,7 +81,7 @@ def test_a_ratio_is_of_each_round(monkeypatch):
 # --- the real thing, tiny ---------------------------------------------------------------------
 def check_file(path, name, count):
     table, footer = read_table(path)
-    assert table.column_names == [column.name for column in FILES[name][1]]
+    assert table.column_names == [column.name for column in COLUMNS[name]]
     assert table.num_rows == count and footer["threads"] == 1
     assert footer["device"] and footer["versions"]["jax"] and len(footer["load_average"]) == 3
     return table.to_pylist()
@@ -146,11 +148,37 @@ def test_both_samplers_give_what_an_update_takes(monkeypatch):
 
 
 @pytest.mark.slow
-def test_plain_bench_writes_parquet(capsys, here):
+def test_plain_bench_measures_every_part_and_writes_a_file_of_each(capsys, here, monkeypatch):
+    monkeypatch.setattr(alone, "SAMPLED_ENVS", (3,))
+    monkeypatch.setattr(alone, "MEASURED_SECONDS", 0.0)
+    monkeypatch.setattr(env_steps, "MEASURED_SECONDS", 0.001)
+    monkeypatch.setattr(ours, "STEPS", 16)
+    small = {"num_envs": 4, "unroll_length": 5, "prefill_steps": 20, "replay_capacity": 30}
+    monkeypatch.setattr(ours, "PHASE", {**small, "updates_per_phase": 2})
     results = here / "results"
-    data = run_json(capsys, "bench", *TINY[:-2], "--results", str(results))
-    assert data["file"] == str(results / "bench" / "updates.parquet")
-    assert check_file(results / "bench" / "updates.parquet", "updates", 1) == data["rows"]
+    data = run_json(capsys, "bench", *TINY[:-2], "--envs", "chain_2", "--parts",
+                    "update,sampler,step,phase", "--results", str(results))  # fmt: skip
+    for part, name in alone.FILES.items():
+        path = results / "bench" / f"{name}.parquet"
+        assert data[part]["file"] == str(path)
+        assert check_file(path, name, 1) == data[part]["rows"]
+    (phase,) = data["phase"]["rows"]
+    assert phase["env_steps_per_second"] == pytest.approx(4 * 5 / phase["seconds"])
+    assert phase["updates_per_second"] == pytest.approx(2 / phase["seconds"])
+    (update,) = data["update"]["rows"]
+    assert machine.matmul_rate(8, 8) == pytest.approx(update["matmul_gigaflops"] * 1e9)
+
+
+def test_rows_are_in_the_file_as_soon_as_they_are_measured(tmp_path):
+    def measured():
+        yield dict.fromkeys(names, 1.0) | {"num_envs": 1, "batch_size": 2}
+        assert read_table(tmp_path / "samples.parquet")[0].num_rows == 1
+        raise KeyboardInterrupt
+
+    names = [column.name for column in COLUMNS["samples"]]
+    with pytest.raises(KeyboardInterrupt):
+        _kept(tmp_path, "samples", COLUMNS["samples"], measured(), 1, lambda row: None)
+    assert check_file(tmp_path / "samples.parquet", "samples", 1)[0]["batch_size"] == 2
 
 
 # --- what is refused --------------------------------------------------------------------------
@@ -159,7 +187,7 @@ def test_plain_bench_writes_parquet(capsys, here):
     [
         (("--against", "jax"), "unknown peer 'jax'; legal: naive, jaxgcrl", "--against naive"),
         (("--against", "naive", "--parts", "updates"), "legal: update, sampler, phase", "--parts"),
-        (("--parts", "update"), "--parts goes with --against", "--against naive"),
+        (("--parts", "updates"), "unknown part 'updates'; legal: update, sampler, step", "--parts"),
         (("--against", "naive", "--depths", "6"), "depth", "4"),
         (("--against", "naive", "--rounds", "0"), "--rounds is at least 1", "--rounds 3"),
         (("--against", "naive", "--envs", "ants"), "unknown env 'ants'", "ant"),

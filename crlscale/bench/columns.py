@@ -17,6 +17,12 @@ UPDATES = [
     Column("compile_seconds", "float64", "s", "CPU time to compile it"),
     Column("program_kilobytes", "float64", "kB", "the lowered program as text"),
     Column("temporary_megabytes", "float64", "MB", "temporaries of the compiled program"),
+    Column(
+        "carried_megabytes",
+        "float64",
+        "MB",
+        "parameters, moments and a ring of 64,000 steps beside them",
+    ),
     Column("updates_per_second", "float64", "updates/s", "whole updates by CPU time"),
     Column("gigaflops", "float64", "GFLOP/s", "dense FLOPs of the updates"),
     Column("matmul_gigaflops", "float64", "GFLOP/s", "float32 [batch, width] x [width, width] alone"),
@@ -28,6 +34,27 @@ ENV_STEPS = [
     Column("num_envs", "int64", "envs", "parallel envs"),
     Column("compile_seconds", "float64", "s", "CPU time to trace and compile the rollout"),
     Column("env_steps_per_second", "float64", "steps/s", "random actions, restarts included"),
+]
+
+SAMPLES = [
+    Column("num_envs", "int64", "envs", "parallel envs, each with 1,000 steps of the ant's size"),
+    Column("batch_size", "int64", "triples", "of one batch; as many are drawn as the steps fill"),
+    Column("compile_seconds", "float64", "s", "CPU time to trace and compile"),
+    Column("temporary_megabytes", "float64", "MB", "temporaries of the compiled program"),
+    Column("triples_per_second", "float64", "triples/s", "state, action and hindsight goal"),
+]
+
+PHASES = [
+    Column("env", "string", "-", "task"),
+    Column("depth", "int64", "layers", "Dense layers in the residual trunk"),
+    Column("width", "int64", "units", "units of every hidden layer"),
+    Column("batch_size", "int64", "triples", "batch of one update"),
+    Column("num_envs", "int64", "envs", "parallel envs"),
+    Column("compile_seconds", "float64", "s", "CPU time to trace and compile the epoch program"),
+    Column("temporary_megabytes", "float64", "MB", "temporaries of the compiled program"),
+    Column("seconds", "float64", "s", "CPU time of 3,968 env steps and 100 updates"),
+    Column("env_steps_per_second", "float64", "steps/s", "of whole training"),
+    Column("updates_per_second", "float64", "updates/s", "of whole training"),
 ]
 
 AGAINST = [
@@ -54,13 +81,24 @@ AGAINST = [
 ]
 
 FILES = {
-    "updates": ("What `crlscale bench` measures; a row a depth and batch size.", UPDATES),
-    "env_steps": ("What `crlscale bench --envs` measures; a row a task and number of envs.", ENV_STEPS),
+    "updates": (
+        "What `crlscale bench --parts update` measures; a row a depth and batch size.",
+        UPDATES,
+    ),
+    "samples": ("What `crlscale bench --parts sampler` measures; a row a number of envs.", SAMPLES),
+    "env_steps": (
+        "What `crlscale bench --parts step` measures; a row a task and number of envs.",
+        ENV_STEPS,
+    ),
+    "phases": ("What `crlscale bench --parts phase` measures; a row a task.", PHASES),
     "against-PEER": (
         "What `crlscale bench --against PEER` measures; a row a job and precision.",
         AGAINST,
     ),
 }
+
+
+COLUMNS = {name: columns for name, (_, columns) in FILES.items()}
 
 
 def write_rows(folder: Path, name: str, columns: list[Column], rows: list[dict], threads: int) -> Path:

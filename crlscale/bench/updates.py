@@ -2,9 +2,10 @@
 shapes measured in the same run."""
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from crlscale import device
+from crlscale import machine
 from crlscale.config import RunConfig
 from crlscale.settings import make_config
 
@@ -24,25 +25,23 @@ class Bench:
     compile_seconds: float
     program_kilobytes: float
     temporary_megabytes: float
+    carried_megabytes: float
     updates_per_second: float
     gigaflops: float
     matmul_gigaflops: float
     share: float
 
 
-def bench(depths: list[int], batches: list[int], width: int, threads: int) -> list[Bench]:
-    """Every depth with every batch size, on the default task; compiles without a cache."""
-    device.prepare(threads)
-    import jax
-
-    jax.config.update("jax_enable_compilation_cache", False)
-    rows = []
+def bench(depths: Sequence[int], batches: Sequence[int], width: int) -> Iterator[Bench]:
+    """Every depth with every batch size, on the default task, each as soon as it is measured. The matmul
+    rates are kept for the planner."""
     for batch_size in batches:
         limit = _matmul_rate(batch_size, width)
         for depth in depths:
             config = make_config(_settings(depth, width, batch_size))
-            rows.append(_bench(config, max(limit, _matmul_rate(batch_size, width))))
-    return rows
+            limit = max(limit, _matmul_rate(batch_size, width))
+            yield _bench(config, limit)
+        machine.keep_rate(batch_size, width, limit)
 
 
 def _settings(depth: int, width: int, batch_size: int) -> dict:
@@ -74,7 +73,7 @@ def _bench(config: RunConfig, limit: float) -> Bench:
     for _ in range(REPEATS):
         state, tally, seconds = _timed(epoch, hyper, state, tally, updates)
         best = min(best, seconds / updates)
-    rate = update_flops(config) / best
+    rate, memory = update_flops(config) / best, epoch.memory_analysis()
     return Bench(
         depth=config.depth,
         width=config.width,
@@ -82,7 +81,8 @@ def _bench(config: RunConfig, limit: float) -> Bench:
         trace_seconds=traced - began,
         compile_seconds=compiled - traced,
         program_kilobytes=len(lowered.as_text()) / 1e3,
-        temporary_megabytes=epoch.memory_analysis().temp_size_in_bytes / 1e6,
+        temporary_megabytes=memory.temp_size_in_bytes / 1e6,
+        carried_megabytes=memory.argument_size_in_bytes / 1e6,
         updates_per_second=1 / best,
         gigaflops=rate / 1e9,
         matmul_gigaflops=limit / 1e9,
