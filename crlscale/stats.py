@@ -83,6 +83,13 @@ def _plain(value):
     return float(value) if np.ndim(value) == 0 else value
 
 
+def finite_median(values: np.ndarray) -> np.ndarray:
+    """Median over the first axis of what is finite; NaN where nothing is."""
+    values = np.where(np.isfinite(values), values, np.nan)
+    known = np.isfinite(values).any(axis=0)
+    return np.where(known, np.nanmedian(np.where(known, values, 0.0), axis=0), np.nan)
+
+
 def estimate(scores: Sequence[float], bounds: tuple[float, float] | None = None) -> Estimate:
     """IQM of `scores` (one finite number a seed, at least one) with its 95 % interval, cut at
     `bounds`, outside which no score can lie."""

@@ -13,7 +13,7 @@ from simulated import flat, saturating, stepping, write_study
 
 from crlscale.plan import plan_study
 from crlscale.report.record import sweep_command
-from crlscale.store import write_json
+from crlscale.store import read_run_metrics, write_json, write_metrics
 
 DEPTHS = {"depth": [2, 4, 8, 16, 32]}
 OUTCOME = {(8, 1): "diverged", (16, 0): "failed"}
@@ -130,6 +130,38 @@ def test_the_command_for_a_study_plans_the_same_study(results, capsys):
     named = plan_study(grid, name="mine")
     assert sweep_command(named).endswith("--study mine")
     assert sweep_command(plan_study({}, cells=[{"depth": 4}, {"depth": 8, "width": 32}])) is None
+
+
+def test_two_cells_that_differ_in_several_axes_are_compared(results, capsys):
+    cells = [{"depth": 4, "zero_init": False}, {"depth": 8, "zero_init": True}]
+    folder = write_study(results, {}, lambda config, rng: config.depth + config.seed, cells=cells)
+    code, out, _ = run(capsys, "report")
+    said = " ".join(out.split())
+    # by four steps at the last of two evaluations, by three quarters of that at the one before
+    assert (
+        code == 0 and "From depth / zero init 4 / False to 8 / True the score changes by +3.5" in said
+    )
+    text = (folder / "report.md").read_text()
+    assert "No two cells differ in depth alone." in text
+    assert "its study file does, or an older version" in text
+
+
+def test_the_answer_says_what_became_unstable(results, capsys):
+    folder = write_study(results, DEPTHS, stepping)
+    run(capsys, "report")
+    assert "nstable" not in (folder / "report.md").read_text()
+    runs = folder / "runs"
+    name = next(runs.glob("*-d8-*-s1-*")).name
+    told = {"instability_onset": 3, "instability_kind": "entropy"}
+    rows = [
+        {**row, "actor_loss": 1.0, "actor_update_ratio": 0.1, **told}
+        for row in read_run_metrics(runs / name)
+    ]
+    write_metrics(runs / name, rows, {"run_id": name})
+    _, out, _ = run(capsys, "report")
+    said = " ".join(out.split())
+    assert said.startswith("Critical depth 8")
+    assert "Unstable by a rule: 1 of 1 run at depth 8 (entropy, from update 3 on)" in said
 
 
 def test_several_studies_are_compared(results, capsys):

@@ -6,6 +6,7 @@ import numpy as np
 
 from crlscale.errors import CrlscaleError
 from crlscale.score import CellScore, StudyScores
+from crlscale.stats import finite_median
 
 NORMS = ("stream_norm", "branch_norm", "gradient_norm", "parameter_norm", "update_ratio")
 WHEN = ("before training", "at the last evaluation")
@@ -85,13 +86,9 @@ def _line(cell: CellScore, network: str, when: str, frames: dict) -> BlockLine:
 
 
 def _median(seeds: list[np.ndarray]) -> np.ndarray:
-    """Median over the seeds that are finite, block by block; NaN where none is. Seeds that were not
-    measured then (no rows) do not count."""
+    """Median over the seeds, block by block; those that were not measured then (no rows) do not count."""
     size = max(map(len, seeds))
-    values = np.array([found for found in seeds if len(found) == size])
-    values = np.where(np.isfinite(values), values, np.nan)
-    known = np.isfinite(values).any(axis=0)
-    return np.where(known, np.nanmedian(np.where(known, values, 0.0), axis=0), np.nan)
+    return finite_median(np.array([found for found in seeds if len(found) == size]))
 
 
 def _spread(norms: np.ndarray) -> float:

@@ -3,14 +3,15 @@
 import itertools
 from dataclasses import dataclass
 
-from crlscale.score import StudyScores
+from crlscale.score import CellScore, StudyScores
 from crlscale.stats import Estimate, weighted_sum
 
 
 @dataclass(frozen=True)
 class Ends:
     """Along `axis`: `difference` is the IQM at level `last` minus that at level `first` [steps],
-    averaged over the `pairs` combinations of the other axes where both have a score."""
+    averaged over the `pairs` combinations of the other axes where both have a score. Several axes that
+    change together are one, their names and levels in one text."""
 
     axis: str
     first: object
@@ -31,7 +32,8 @@ class Ends:
 
 
 def axis_ends(scores: StudyScores) -> list[Ends]:
-    """One result for each axis of numbers that has two scored levels."""
+    """One result for each axis of numbers that has two scored levels. Where there is none and only two
+    cells have a score: one result between those, all their axes together."""
     axes = scores.study.axes
     results = []
     for axis, levels in axes.items():
@@ -41,7 +43,15 @@ def axis_ends(scores: StudyScores) -> list[Ends]:
         if len(scored) < 2:
             continue
         results += _ends(scores, axis, scored[0], scored[-1])
+    if not results and len(scores.finished) == 2:
+        return [_between(*scores.finished)]
     return results
+
+
+def _between(one: CellScore, other: CellScore) -> Ends:
+    axes = [axis for axis, level in one.levels.items() if other.levels[axis] != level]
+    first, last = (" / ".join(str(cell.levels[axis]) for axis in axes) for cell in (one, other))
+    return Ends(" / ".join(axes), first, last, 1, weighted_sum([-1, 1], [one.scores, other.scores]))
 
 
 def _ends(scores: StudyScores, axis: str, first, last) -> list[Ends]:

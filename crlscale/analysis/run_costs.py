@@ -58,6 +58,8 @@ class Costs:
     def sentence(self) -> str:
         """How the cost of the dearest level compares with that of the cheapest."""
         line = next(iter(self.lines.values()))
+        if len(self.lines) == len(self.cells) > 1:
+            return f"No two cells differ in {self.axis.replace('_', ' ')} alone."
         hours = [(cell.median("hours"), cell.cell.levels[self.axis]) for cell in line]
         hours = [(value, level) for value, level in hours if value]
         if len(hours) < 2:

@@ -90,6 +90,11 @@ VERBS = {
     "learning-curves": ("Score over env steps, one line a cell.", (), "compare width-vs-depth"),
     "profiles": ("The share of seeds above each score, one line a cell.", (), "report {study}"),
     "goal-cells": ("Time at goal of each goal cell, on the maze.", (), "report {study}"),
+    "training": (
+        "Losses, entropy, gradient norms and update ratios over updates; onset of instability.",
+        (),
+        "plot blocks {study}",
+    ),
     "blocks": ("Gradient norm over the blocks of each network.", (), "report {study}"),
     "cost": ("Time, memory and FLOPs of a run over the first axis.", (), "report {study}"),
 }

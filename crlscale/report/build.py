@@ -58,12 +58,16 @@ def _chapter(loaded: Loaded) -> Chapter:
 
 
 def _answer(found: list[Finding]) -> str:
-    """The sentences of the findings that answer a question of scale, the most specific kind first."""
+    """The sentences of the findings that answer a question of scale, the most specific kind first, and
+    what became unstable."""
     by_kind = {finding.kind: finding for finding in found}
-    for kind in ANSWERS:
-        if kind in by_kind and by_kind[kind].sentences:
-            return " ".join(by_kind[kind].sentences)
-    return "No two levels have a score yet."
+    trained = by_kind.get("training")
+    unstable = trained is not None and any("onset" in record for record in trained.records)
+    said = next(
+        (by_kind[kind].sentences for kind in ANSWERS if kind in by_kind and by_kind[kind].sentences),
+        ("No two levels have a score yet.",),
+    )
+    return " ".join([*said, *(trained.sentences if unstable else ())])
 
 
 ANSWERS = ("methods", "batch-by-depth", "actor-critic", "depth-vs-width", "critical-depth", "scores")

@@ -20,6 +20,7 @@ from crlscale.analysis.published import against_paper
 from crlscale.analysis.run_costs import measure_costs
 from crlscale.analysis.surface import AXES as SURFACE_AXES
 from crlscale.analysis.surface import surfaces
+from crlscale.analysis.training import has_losses, training
 from crlscale.analysis.width_vs_depth import compare_families
 from crlscale.figures.block_norms import draw_block_norms
 from crlscale.figures.critical_depth import draw_critical_depth
@@ -31,6 +32,7 @@ from crlscale.figures.paper import draw_paper
 from crlscale.figures.profiles import draw_profiles
 from crlscale.figures.run_costs import draw_costs
 from crlscale.figures.surface import draw_surface
+from crlscale.figures.training import draw_training
 from crlscale.figures.two_way import draw_actor_critic, draw_batch_by_depth
 from crlscale.figures.width_vs_depth import draw_width_vs_depth
 from crlscale.report import findings, measures, scaling
@@ -152,6 +154,18 @@ def find_blocks(loaded: Loaded) -> Finding:
     )
 
 
+def find_training(loaded: Loaded) -> Finding:
+    found = training(loaded.scores, loaded.metrics)
+    return Finding(
+        kind="training",
+        title="Training",
+        sentences=(found.sentence,),
+        tables=(measures.training_table(found),),
+        records=tuple(measures.training_records(found)),
+        pictures=(Picture("training", draw_training, found),),
+    )
+
+
 def find_batch(loaded: Loaded) -> Finding:
     found = batch_by_depth(loaded.scores, np.random.default_rng(0))
     fixed = [result.grid.fixed for result in found]
@@ -251,11 +265,9 @@ def _has_depths(loaded: Loaded) -> bool:
 
 def _has_limits(loaded: Loaded) -> bool:
     known = [axis for axis in LIMIT_AXES if axis in loaded.axes]
-    return bool(known) and _levels(known[0], count=3)(loaded) and _are_whole(loaded.axes[known[0]])
-
-
-def _are_whole(levels: list) -> bool:
-    return all(isinstance(level, int) for level in levels)
+    if not known or not _levels(known[0], count=3)(loaded):
+        return False
+    return all(isinstance(level, int) for level in loaded.axes[known[0]])
 
 
 def _has_surface(loaded: Loaded) -> bool:
@@ -279,6 +291,7 @@ KINDS: dict[str, Kind] = {
     "learning-curves": Kind(lambda loaded: True, find_learning_curves, MEASURED),
     "profiles": Kind(lambda loaded: True, find_profiles),
     "goal-cells": Kind(_has_mazes, find_goal_maps, MEASURED),
+    "training": Kind(lambda loaded: has_losses(loaded.metrics), find_training, MEASURED),
     "blocks": Kind(_has_blocks, find_blocks, MEASURED),
     "cost": Kind(
         lambda loaded: True, find_costs, dict.fromkeys(MEASURED, "Diverged runs are left out.")

@@ -7,6 +7,7 @@ from crlscale.analysis.ends import Ends
 from crlscale.analysis.goal_cells import GoalMaps
 from crlscale.analysis.profiles import Profiles
 from crlscale.analysis.run_costs import CellCost, Costs, RunCost
+from crlscale.analysis.training import GRADIENT, LOSSES, NETWORKS, RATIO, Training
 from crlscale.report.finding import Table
 
 MEASURED = tuple(RunCost.__dataclass_fields__)[2:]
@@ -129,6 +130,48 @@ def block_norms_records(result: BlockNorms) -> list[dict]:
         }
         for line in result.lines
         for block in range(len(line.norms["gradient_norm"]))
+    ]
+
+
+def training_table(result: Training) -> Table:
+    """Two lines a cell, its first and its last interval: medians over the seeds, of gradient norms and
+    update ratios those of the network that has the largest."""
+    groups = [[loss] for loss in LOSSES] + [
+        [name + kind for name in NETWORKS] for kind in (GRADIENT, RATIO)
+    ]
+    rows = []
+    for cell, watched in zip(result.cells, result.watched, strict=True):
+        traces = {trace.metric: trace for trace in result.traces if trace.cell is cell}
+        unstable = f"{len(result.onsets_of(cell))}/{watched}" if watched else "-"
+        updates = next(iter(traces.values())).updates
+        for at in (0, -1):
+            values = [[traces[name].median[at] for name in group if name in traces] for group in groups]
+            largest = [max(filter(np.isfinite, group), default=None) for group in values]
+            rows.append(
+                [*map(str, cell.levels.values()), f"{updates[at]:,}", *map(_told, largest), unstable]
+            )
+    columns = ["to update", "critic loss", "actor loss", "entropy", "gradient", "ratio", "unstable"]
+    return "Training, medians; gradient and ratio: the largest network", [*result.axes, *columns], rows
+
+
+def _told(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def training_records(result: Training) -> list[dict]:
+    """One record a cell and metric, and one an onset."""
+    return [
+        {
+            **trace.cell.levels,
+            "metric": trace.metric,
+            "updates": trace.updates.tolist(),
+            "median": trace.median.tolist(),
+            "seeds": {run_id: values.tolist() for run_id, values in trace.seeds.items()},
+        }
+        for trace in result.traces
+    ] + [
+        {**found.cell.levels, "run_id": found.run_id, "onset": found.update, "kind": found.kind}
+        for found in result.onsets
     ]
 
 

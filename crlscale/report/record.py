@@ -141,7 +141,10 @@ def commands(study: Study, diverged: str) -> list[tuple[str, str]]:
     first = [("the whole study, from nothing", again)] if again else []
     if not again:
         first = [
-            ("this version of crlscale plans other runs; those that were planned", "see study.json")
+            (
+                "options alone do not plan these runs: its study file does, or an older version",
+                "see study.json",
+            )
         ]
     report = f"crlscale report {shlex.quote(study.name)}"
     report += "" if diverged == "last" else f" --diverged {diverged}"
