@@ -14,7 +14,7 @@ from jax.experimental.xla_metadata import set_xla_metadata
 def matmul(x: jax.Array, kernel: jax.Array, mixed: bool = False) -> jax.Array:
     """x [..., I] times kernel [I, O] -> [..., O], float32. `mixed`: the inputs of this product and of the
     two of its gradient are rounded to bfloat16; what they give is added up in float32 all the same."""
-    return _product(x, kernel, 0, mixed)
+    return _product(*_rounded(mixed, x, kernel), 0)
 
 
 def _forward(x, kernel, mixed):
@@ -22,18 +22,20 @@ def _forward(x, kernel, mixed):
 
 
 def _backward(mixed, inputs, slope):
-    x, kernel = inputs
+    x, kernel, slope = _rounded(mixed, *inputs, slope)
     rows, slopes = x.reshape(-1, x.shape[-1]), slope.reshape(-1, slope.shape[-1])
-    return _product(slope, kernel, 1, mixed), _product(_transposed(rows), slopes, 0, mixed)
+    return _product(slope, kernel, 1), _product(_transposed(rows), slopes, 0)
 
 
 matmul.defvjp(_forward, _backward)
 
 
-def _product(x, y, axis, mixed):
+def _rounded(mixed, *arrays):
+    return [x.astype(jnp.bfloat16) for x in arrays] if mixed else arrays
+
+
+def _product(x, y, axis):
     """The last axis of x against `axis` of y [., .]."""
-    if mixed:
-        x, y = x.astype(jnp.bfloat16), y.astype(jnp.bfloat16)
     dimensions = (((x.ndim - 1,), (axis,)), ((), ()))
     return jax.lax.dot_general(x, y, dimensions, preferred_element_type=jnp.float32)
 

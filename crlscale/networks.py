@@ -5,7 +5,7 @@ Layer = Dense -> LayerNorm -> swish. A block is L layers with the input added af
 activation; a depth below L is one block of that many layers. Blocks run under one scan over
 stacked parameters [K, ...], so the program does not grow with depth, and each block is
 checkpointed: of its inside only the matrix products are kept, one [..., W] for each layer, and
-the rest is computed again in the backward pass. The variants of Architecture change what a
+two numbers for each row of a LayerNorm; the rest is computed again in the backward pass. The variants of Architecture change what a
 layer and a block compute (docs/extreme-depth.md), never that.
 Source: arXiv 2503.14858 and its public code. Letters: W width, K blocks, L layers per block.
 """
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from crlscale.architecture import Architecture, block_shape
-from crlscale.layer_norm import LayerNorm
+from crlscale.layer_norm import ROWS, LayerNorm
 from crlscale.matmul import matmul
 
 ACTIVATIONS = {"swish": nn.swish, "relu": nn.relu}
@@ -147,7 +147,7 @@ class Trunk(nn.Module):
         first = SphereLayer if self.architecture.hyperspherical else Layer
         x = first(self.architecture, name="first")(x)
         # One block is not a loop: there, checkpointing would only cost time (1.5x at depth 4).
-        policy = jax.checkpoint_policies.save_only_these_names(PRODUCT)
+        policy = jax.checkpoint_policies.save_only_these_names(PRODUCT, ROWS)
         block = nn.remat(Block, prevent_cse=False, policy=policy) if blocks > 1 else Block
         scanned = nn.scan(
             block,
