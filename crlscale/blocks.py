@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from crlscale import optimiser
+from crlscale.agents.interface import traced_once
 from crlscale.program import Hyper
 
 MOMENTS = "_moments"
@@ -54,7 +55,7 @@ def _gradients(algorithm, nets, agent, batch, rng, hyper):
     zero = {name: jax.tree.map(jnp.zeros_like, getattr(agent, name)) for name in fresh}
     still = jnp.zeros(())
     bare = hyper._replace(gradient_clip=None, actor_learning_rate=still, critic_learning_rate=still)
-    updated, _ = algorithm.update(nets, agent._replace(**zero), batch, rng, bare)
+    updated, _ = traced_once(algorithm.update)(nets, agent._replace(**zero), batch, rng, bare)
     moments = {name: getattr(updated, name + MOMENTS) for name in _parts(agent)}
     return agent._replace(**{k: optimiser.first_gradient(m) for k, m in moments.items()})
 

@@ -17,7 +17,7 @@ from jax.sharding import PartitionSpec as P
 from crlscale import blocks, chunks, instability
 from crlscale import evaluate as evaluation
 from crlscale import replay as ring
-from crlscale.agents.interface import algorithm
+from crlscale.agents.interface import algorithm, traced_once
 from crlscale.envs import episode
 from crlscale.envs.goal_env import GoalEnv
 from crlscale.envs.registry import make_env
@@ -258,7 +258,7 @@ class _Kernel:
 
     def _update(self, nets, hyper: Hyper, agent, state: TrainState, rng: jax.Array):
         batch, noise_key = self._sample(hyper, state, rng)
-        return self.algorithm.update(nets, agent, batch, noise_key, hyper)
+        return traced_once(self.algorithm.update)(nets, agent, batch, noise_key, hyper)
 
     def _sample(self, hyper: Hyper, state: TrainState, rng: jax.Array):
         """A batch, and the key of the noise of its update."""
@@ -287,7 +287,7 @@ class _Kernel:
     def _zero_hyper() -> Hyper:
         zero, none = jnp.zeros(()), jnp.zeros((), jnp.int32)
         hyper = Hyper(*[zero] * len(Hyper._fields))
-        return hyper._replace(hindsight_window=none, warmup_updates=none)
+        return hyper._replace(hindsight_window=none, warmup_updates=none, gradient_clip=None)
 
 
 def _count(tally: Tally, metrics: dict[str, jax.Array]) -> Tally:
