@@ -26,19 +26,22 @@ from crlscale.counts import (
 from crlscale.machine import matmul_rate
 from crlscale.survival_fields import survival_bins, survival_horizon
 
-# Fitted on runs of the smoke, quick and laptop presets on two x86-64 cores and checked in
-# docs/performance.md; the matmul rates are measured on the machine that plans.
+# Fitted to the updates of 14 shapes (`crlscale bench --parts update`) and to runs, on one core of an AMD
+# EPYC; docs/performance.md has how well they fit. The matmul rates are those of the machine that plans.
 BASE_BYTES = 1.0e9  # Python with jax and brax, and compiling
 PHYSICS_BYTES = 0.5e9  # more for compiling an engine of brax
-ELEMENT_SECONDS = 1.0e-9  # LayerNorm, swish and copies, each activation of each pass
-PAIR_SECONDS = 9e-9  # logits of the B x B loss
+MATMUL_SHARE = 0.85  # of the matmul rate that products of layers reach
+ELEMENT_SECONDS = 0.13e-9  # LayerNorm, swish and copies: each number of each layer passed,
+ROW_SECONDS = 14.5e-9  # each row,
+LAYER_SECONDS = 1.2e-6  # and each layer
+PAIR_SECONDS = 5.1e-9  # logits of the B x B loss
 SEARCH_SECONDS = 14e-9  # looking for a hit, each step of the horizon of each row
 BIN_SECONDS = 32e-9  # likelihood and value from hazards, each bin of each row
-PARAMETER_SECONDS = 2.5e-9  # Adam and norms, each parameter
-UPDATE_SECONDS = 4e-4  # what an update costs at any size
-START_SECONDS = 22.0  # imports and compilation of the first run of a shape
+PARAMETER_SECONDS = 3.1e-9  # Adam and norms, each parameter
+UPDATE_SECONDS = 2e-5  # what an update costs at any size
+START_SECONDS = 20.0  # imports and compilation of the first run of a shape
 COMPILES = 3  # of the step of a physics task: in the epoch, the evaluation and the fingerprint
-WARM_START_SECONDS = 10.0  # the same with compiled programs in the cache
+WARM_START_SECONDS = 7.0  # the same with compiled programs in the cache
 FILES_BYTES = 20e3  # schemas, footers, config, status and log of a run
 METRICS_ROW_BYTES, GOALS_ROW_BYTES, BLOCKS_ROW_BYTES = 300, 30, 25
 
@@ -58,8 +61,9 @@ class Cost:
 def device_bytes(config: RunConfig, seeds: int = 1) -> float:
     """Predicted peak of what a program of `seeds` runs holds where it computes: parameters, Adam's
     moments and gradients, targets, activations, logits, the ring."""
-    blocks = max(config.actor_layers, config.critic_layers) / config.block_size
-    activations = FLOAT * config.batch_size * config.width * (3 * blocks + 12 * config.block_size)
+    layers = max(config.actor_layers, config.critic_layers)  # whose products are kept, and blocks
+    kept = layers * (1 + 1 / config.block_size) + 12 * config.block_size
+    activations = FLOAT * config.batch_size * config.width * kept
     energies = 4 * FLOAT * pairs(config)
     held = FLOAT * (5 * trained_parameters(config) + target_parameters(config))
     networks = 2 + config.trajectory_negatives  # two at once, and the goal encoder for each negative
@@ -134,15 +138,24 @@ def run_seconds(config: RunConfig, warm: bool = False, rate: float | None = None
 
 def update_seconds(config: RunConfig, rate: float | None = None) -> float:
     """Predicted seconds of one update on one core of the given matmul rate, None for this machine's."""
-    elements = layers_passed(config) * config.batch_size * config.width
+    rows, width = config.batch_size, config.width
     return (
         UPDATE_SECONDS
-        + update_flops(config) / (rate or matmul_rate(config.batch_size, config.width))
-        + elements * ELEMENT_SECONDS
+        + _product_seconds(update_flops(config), rows, width, rate)
+        + _layer_seconds(layers_passed(config), rows, width)
         + pairs(config) * PAIR_SECONDS
         + _event_seconds(config)
         + trained_parameters(config) * PARAMETER_SECONDS
     )
+
+
+def _product_seconds(flops: float, rows: int, width: int, rate: float | None) -> float:
+    return flops / (MATMUL_SHARE * (rate or matmul_rate(rows, width)))
+
+
+def _layer_seconds(layers: float, rows: int, width: int) -> float:
+    """What `layers` passed by `rows` rows cost beside their products."""
+    return layers * (LAYER_SECONDS + rows * (ROW_SECONDS + width * ELEMENT_SECONDS))
 
 
 def _event_seconds(config: RunConfig) -> float:

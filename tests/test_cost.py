@@ -13,6 +13,7 @@ import pytest
 
 from crlscale.config import RunConfig
 from crlscale.cost import (
+    MATMUL_SHARE,
     actor_parameters,
     checkpoint_bytes,
     cost,
@@ -294,7 +295,7 @@ def test_env_steps_of_evaluations_by_hand():
 def test_a_rate_that_is_given_is_used():
     config = config_of(width=256, batch_size=512, depth=16)
     slow, fast = run_seconds(config, rate=1e9), run_seconds(config, rate=1e12)
-    flops = config.total_updates * update_flops(config)
+    flops = config.total_updates * update_flops(config) / MATMUL_SHARE
     assert slow - fast == pytest.approx(flops * (1e-9 - 1e-12), rel=0.2)
     assert run_seconds(config, warm=True, rate=1e9) < slow
 
