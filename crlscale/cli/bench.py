@@ -92,6 +92,8 @@ def _alone(asked, folder: Path, json: bool) -> int:
     from crlscale.bench.alone import FILES, measure
     from crlscale.bench.columns import COLUMNS
 
+    if not json:
+        say("all rates and seconds are of CPU time")
     found = {}
     for part in asked.parts:
         name = FILES[part]

@@ -51,7 +51,7 @@ def alone_title(asked, part: str) -> str:
         "phase": f"whole training, depth {min(asked.depths)}, width {asked.width},"
         f" batch {min(asked.batches)}",
     }
-    return f"{shared[part]}: {asked.threads} core, seconds of CPU time"
+    return f"{shared[part]}, {asked.threads} core"
 
 
 SHARED = ["ratio", "rounds", "compile s", "temp MB"]
