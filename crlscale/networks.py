@@ -5,8 +5,8 @@ Layer = Dense -> LayerNorm -> swish. A block is L layers with the input added af
 activation; a depth below L is one block of that many layers. Blocks run under one scan over
 stacked parameters [K, ...], so the program does not grow with depth, and each block is
 checkpointed: of its inside only the matrix products are kept, one [..., W] for each layer, and
-two numbers for each row of a LayerNorm; the rest is computed again in the backward pass. The variants of Architecture change what a
-layer and a block compute (docs/extreme-depth.md), never that.
+two numbers for each row of a LayerNorm; the rest is computed again in the backward pass. The
+variants of Architecture change what a layer and a block compute (docs/extreme-depth.md), never that.
 Source: arXiv 2503.14858 and its public code. Letters: W width, K blocks, L layers per block.
 """
 

@@ -1,6 +1,6 @@
 """Ours beside a peer: which peers there are, what of each, and the ratios. No jax until measured."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -39,22 +39,10 @@ class Question:
 
     def __post_init__(self):
         """Refuse what there is not before anything is measured."""
-        legal = parts_of(self.peer)
-        for part in self.parts:
-            if part not in legal:
-                raise CrlscaleError(
-                    f"unknown part {part!r} of {self.peer}; legal: {', '.join(legal)}",
-                    value=part,
-                    remedy=f"--parts {','.join(legal)}",
-                )
+        refuse_unknown(self, parts_of(self.peer), f" of {self.peer}")
         if self.rounds < 1:
             raise CrlscaleError("--rounds is at least 1", value=self.rounds, remedy="--rounds 3")
-        for env in self.envs:
-            task_spec(env)
         self._not_too_deep()
-        for depth in self.depths:
-            for batch_size in self.batches:
-                make_config({"depth": depth, "width": self.width, "batch_size": batch_size})
 
     def _not_too_deep(self) -> None:
         deepest, limit = max(self.depths), DEEPEST.get(self.peer)
@@ -64,6 +52,22 @@ class Question:
                 value=deepest,
                 remedy=f"--depths {','.join(map(str, depths_of(self.peer)))}",
             )
+
+
+def refuse_unknown(asked, legal: Iterable[str], whose: str = "") -> None:
+    """A part that is not `legal`, an unknown task or a shape that no run can have is a CrlscaleError."""
+    for part in asked.parts:
+        if part not in legal:
+            raise CrlscaleError(
+                f"unknown part {part!r}{whose}; legal: {', '.join(legal)}",
+                value=part,
+                remedy=f"--parts {','.join(legal)}",
+            )
+    for env in asked.envs:
+        task_spec(env)
+    for depth in asked.depths:
+        for batch_size in asked.batches:
+            make_config({"depth": depth, "width": asked.width, "batch_size": batch_size})
 
 
 def depths_of(peer: str | None) -> tuple[int, ...]:

@@ -4,15 +4,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from crlscale import device
-from crlscale.bench.against import SAMPLED_ENVS
-from crlscale.bench.ratios import MEASURED_SECONDS, Side, in_turn
+from crlscale.bench.against import SAMPLED_ENVS, refuse_unknown
+from crlscale.bench.ratios import MEASURED_SECONDS, REPEATS, Side, in_turn
 from crlscale.envs.registry import task_spec
-from crlscale.errors import CrlscaleError
-from crlscale.settings import make_config
 
 FILES = {"update": "updates", "sampler": "samples", "step": "env_steps", "phase": "phases"}  # by part
 TASKS = ("chain_8",)
-REPEATS = 3  # of which the fastest counts: other work on the machine only ever slows one down
 
 
 @dataclass(frozen=True)
@@ -28,18 +25,7 @@ class Asked:
 
     def __post_init__(self):
         """Refuse what there is not before anything is measured."""
-        for part in self.parts:
-            if part not in FILES:
-                raise CrlscaleError(
-                    f"unknown part {part!r}; legal: {', '.join(FILES)}",
-                    value=part,
-                    remedy=f"--parts {','.join(FILES)}",
-                )
-        for env in self.envs:
-            task_spec(env)
-        for depth in self.depths:
-            for batch_size in self.batches:
-                make_config({"depth": depth, "width": self.width, "batch_size": batch_size})
+        refuse_unknown(self, FILES)
 
 
 def measure(asked: Asked, part: str) -> Iterator[dict]:

@@ -9,14 +9,19 @@ from crlscale.files import replace_file
 from crlscale.parquet import rows_to_table, table_to_bytes
 from crlscale.schema import Column
 
-UPDATES = [
+SHAPE = [
     Column("depth", "int64", "layers", "Dense layers in the residual trunk"),
     Column("width", "int64", "units", "units of every hidden layer"),
     Column("batch_size", "int64", "triples", "batch of one update"),
+]
+TEMPORARIES = Column("temporary_megabytes", "float64", "MB", "temporaries of the compiled program")
+
+UPDATES = [
+    *SHAPE,
     Column("trace_seconds", "float64", "s", "CPU time to trace and lower the epoch program"),
     Column("compile_seconds", "float64", "s", "CPU time to compile it"),
     Column("program_kilobytes", "float64", "kB", "the lowered program as text"),
-    Column("temporary_megabytes", "float64", "MB", "temporaries of the compiled program"),
+    TEMPORARIES,
     Column(
         "carried_megabytes",
         "float64",
@@ -40,18 +45,16 @@ SAMPLES = [
     Column("num_envs", "int64", "envs", "parallel envs, each with 1,000 steps of the ant's size"),
     Column("batch_size", "int64", "triples", "of one batch; as many are drawn as the steps fill"),
     Column("compile_seconds", "float64", "s", "CPU time to trace and compile"),
-    Column("temporary_megabytes", "float64", "MB", "temporaries of the compiled program"),
+    TEMPORARIES,
     Column("triples_per_second", "float64", "triples/s", "state, action and hindsight goal"),
 ]
 
 PHASES = [
     Column("env", "string", "-", "task"),
-    Column("depth", "int64", "layers", "Dense layers in the residual trunk"),
-    Column("width", "int64", "units", "units of every hidden layer"),
-    Column("batch_size", "int64", "triples", "batch of one update"),
+    *SHAPE,
     Column("num_envs", "int64", "envs", "parallel envs"),
     Column("compile_seconds", "float64", "s", "CPU time to trace and compile the epoch program"),
-    Column("temporary_megabytes", "float64", "MB", "temporaries of the compiled program"),
+    TEMPORARIES,
     Column("seconds", "float64", "s", "CPU time of 3,968 env steps and 100 updates"),
     Column("env_steps_per_second", "float64", "steps/s", "of whole training"),
     Column("updates_per_second", "float64", "updates/s", "of whole training"),

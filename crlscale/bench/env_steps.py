@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from crlscale import device
+from crlscale.bench.ratios import REPEATS
 from crlscale.envs.spec import TaskSpec
 
 MEASURED_SECONDS = 1.0  # of env steps in each repeat
-REPEATS = 3  # of which the fastest counts: other work on the machine only ever slows one down
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from crlscale import machine
+from crlscale.bench.ratios import REPEATS
 from crlscale.config import RunConfig
 from crlscale.settings import make_config
 
 MEASURED_SECONDS = 2.0  # of updates in each repeat
-REPEATS = 3  # of which the fastest counts: other work on the machine only ever slows one down
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def _draw(axes: Axes, result: Training, metric: str, looks: dict[int, dict]) -> 
             _shown(trace.median, log),
             linewidth=1.6,
             zorder=4,
-            **{**look, "marker": None},
+            **look,
         )
         told = zip(trace.updates, trace.median, strict=True)
         style.tell(line, [f"{where}, update {x:,}: median {words.exact(y)}" for x, y in told])
@@ -127,7 +127,6 @@ def _title(metric: str, log: bool) -> str:
 def _caption(result: Training) -> str:
     shown = len(result.cells) <= SEEN
     targets = ", ".join(f"{target:g}" for target in result.target_entropies)
-    unwatched = len(result.cells) if not any(result.watched) else 0
     return words.sentences(
         f"lines: medians over {words.seeds_words(result.cells, 'cell')}, without interval"
         + ("; thin: seeds" if shown else f"; no seeds: {len(result.cells)} cells would hide them"),
@@ -135,7 +134,9 @@ def _caption(result: Training) -> str:
         f"dotted: target entropy {targets} nat" if targets and result.of("entropy") else "",
         "cross: first update of what is unstable by a rule of docs/extreme-depth.md"
         if result.onsets
-        else ("instability was not looked for" if unwatched else "no run is unstable by a rule"),
+        else (
+            "no run is unstable by a rule" if any(result.watched) else "instability was not looked for"
+        ),
         words.budget_words(result.cells),
         f"study {result.study}",
     )
