@@ -99,6 +99,7 @@ class RunConfig(SurvivalFields):
     env_steps: int = positive("nominal env steps of the run, all envs together", 100_000_000)
     prefill_steps: int = positive("env steps of each env before the first update, at least", 1000)
     replay_capacity: int = positive("newest env steps of each env that are sampled", 10_000)
+    replay_precision: Literal["float32", "bfloat16"] = later("of states in the replay", "float32")
     evaluations: int = positive("evaluations after the one before training", 100)
     eval_episodes: int = positive("episodes of one evaluation, at least", 128)
     goal_set: Literal["far", "near", "all"] | None = Field(

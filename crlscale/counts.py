@@ -101,11 +101,12 @@ def decisions(config: RunConfig) -> int:
 
 
 def replay_bytes(config: RunConfig) -> int:
-    """Bytes of the ring buffer: state, action, reached goal, ending and two int32 a row, and the
-    commanded goal where the method needs it."""
+    """Bytes of the ring buffer: state (2 or 4 a number), action, reached goal, ending and two int32 a row,
+    and the commanded goal where the method needs it."""
     task = config.task
     goals = 2 if config.method.commanded else 1
-    row = FLOAT * (task.state_size + task.action_size + goals * task.goal_size) + 1 + 2 * 4
+    state = task.state_size * (FLOAT if config.replay_precision == "float32" else 2)
+    row = state + FLOAT * (task.action_size + goals * task.goal_size) + 1 + 2 * 4
     return config.replay_rows * config.num_envs * row
 
 

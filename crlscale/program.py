@@ -43,6 +43,7 @@ class Program:
     episode_length: int
     replay_rows: int
     replay_capacity: int
+    replay_precision: str
     eval_envs: int
 
 
@@ -98,6 +99,7 @@ def split(config: RunConfig) -> tuple[Program, Hyper]:
         episode_length=config.episode_length,
         replay_rows=config.replay_rows,
         replay_capacity=config.replay_capacity,
+        replay_precision=config.replay_precision,
         eval_envs=config.eval_envs,
     )
     relabels = "hindsight_share" in config.method.reads

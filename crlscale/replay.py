@@ -20,8 +20,9 @@ CUT = 3  # the hindsight window ended before the trajectory did; follows FAILURE
 
 
 class Replay(NamedTuple):
-    """`rows`: Step of [C, N, ...]. `ends` int32 [N, C]: for episode number e, at e % C, the time
-    after its newest step; at most C episodes can have steps in C rows, so none collide."""
+    """`rows`: Step of [C, N, ...], whose `state` is float32 or, as uint16, the bits of bfloat16.
+    `ends` int32 [N, C]: for episode number e, at e % C, the time after its newest step; at most C
+    episodes can have steps in C rows, so none collide."""
 
     rows: Step
     ends: jax.Array
@@ -57,8 +58,13 @@ class Transitions(NamedTuple):
     weight: jax.Array
 
 
-def empty(row: Step, capacity: int) -> Replay:
-    """A ring of `capacity` rows shaped like `row` (arrays or shapes [N, ...])."""
+def empty(row: Step, capacity: int, precision: str = "float32") -> Replay:
+    """A ring of `capacity` rows shaped like `row` (arrays or shapes [N, ...]).
+
+    `precision` of the states: "float32", or "bfloat16", to which they are rounded when they go in. All
+    else is kept exact: goals decide rewards and hits, and actions are few numbers."""
+    if precision == "bfloat16":
+        row = row._replace(state=jax.ShapeDtypeStruct(row.state.shape, jnp.uint16))
     rows = jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), row)
     return Replay(rows, jnp.zeros((row.episode.shape[0], capacity), jnp.int32))
 
@@ -68,6 +74,7 @@ def insert(replay: Replay, steps: Step, time: jax.Array) -> Replay:
     capacity, envs = replay.rows.episode.shape
     unroll = steps.episode.shape[0]
     assert capacity % unroll == 0, (capacity, unroll)
+    steps = steps._replace(state=_packed(steps.state, replay.rows.state.dtype))
 
     def write(ring, new):
         return jax.lax.dynamic_update_slice_in_dim(ring, new, time % capacity, axis=0)
@@ -164,7 +171,7 @@ def sample_transitions(
     return Transitions(
         state=at.step.state,
         action=at.step.action,
-        next_state=replay.rows.state[(at.row + 1) % ring, at.env],
+        next_state=_unpacked(replay.rows.state[(at.row + 1) % ring, at.env]),
         goal=goal,
         reward=inside(at.step.reached, goal).astype(jnp.float32),
         failed=failed.astype(jnp.float32),
@@ -192,6 +199,7 @@ def anchors(replay, row_key, env_key, batch_size, time, capacity, chunk_length=1
     else:
         row, env = _draw_whole(replay, draw, row_key, env_key, chunk_length)
     step = jax.tree.map(lambda x: x[row % ring, env], replay.rows)
+    step = step._replace(state=_unpacked(step.state))
     return Anchors(row, env, step, replay.ends[env, step.episode % ring])
 
 
@@ -214,6 +222,22 @@ def _draw(replay, row_key, env_key, batch_size, time, capacity):
     filled = jnp.minimum(time, capacity)
     row = time - filled + jax.random.randint(row_key, (batch_size,), 0, filled)
     return row, jax.random.randint(env_key, (batch_size,), 0, replay.rows.episode.shape[1])
+
+
+# --- states of two bytes -----------------------------------------------------------------
+def _packed(state: jax.Array, dtype) -> jax.Array:
+    """`state` as a ring of `dtype` keeps it: as it is or, as uint16, the bits of the nearest bfloat16 (ties
+    to even). Of a ring of bfloat16 itself XLA's CPU part makes a float32 copy, to read and write there."""
+    if dtype != jnp.uint16:
+        return state
+    return jax.lax.bitcast_convert_type(state.astype(jnp.bfloat16), jnp.uint16)
+
+
+def _unpacked(state: jax.Array) -> jax.Array:
+    """The float32 numbers of `_packed`."""
+    if state.dtype != jnp.uint16:
+        return state
+    return jax.lax.bitcast_convert_type(state, jnp.bfloat16).astype(jnp.float32)
 
 
 # --- chunks ------------------------------------------------------------------------------

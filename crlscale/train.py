@@ -155,7 +155,7 @@ class _Kernel:
         action = jnp.zeros((program.num_envs, sizes.action_size))
         advance = partial(episode.advance, self.env, limit=1, keep_goal=self.keep_goal)
         row = jax.eval_shape(advance, episodes, action)[1]
-        replay = ring.empty(row, program.replay_rows)
+        replay = ring.empty(row, program.replay_rows, program.replay_precision)
         chunk = chunks.begin(program.num_envs, program.chunk_length, sizes.action_size)
         unrolls = jnp.zeros((), jnp.int32)
         state = TrainState(agent, episodes, replay, key, unrolls, collector, None, chunk)

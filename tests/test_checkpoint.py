@@ -31,6 +31,7 @@ def carry():
         {
             **{"env": "chain_4", "depth": 8, "width": 8, "batch_size": 4, "num_envs": 3},
             **{"unroll_length": 5, "prefill_steps": 5, "replay_capacity": 15},
+            "replay_precision": "bfloat16",
         }
     )
     trainer = make_trainer(split(config)[0], 2)

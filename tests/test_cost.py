@@ -96,6 +96,8 @@ def test_parameters_are_those_of_the_arrays(settings):
         {"agent": "sac"},
         {"agent": "gcsl"},
         {"agent": "ac_crl"},
+        {"replay_precision": "bfloat16"},
+        {"replay_precision": "bfloat16", "agent": "sac", "replay_capacity": 101},
     ],
     ids=str,
 )

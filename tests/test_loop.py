@@ -237,6 +237,27 @@ def test_run_that_went_on_equals_one_that_never_stopped(interrupted, plain):
     assert block_rows(interrupted["run"]) == block_rows(plain["run"])
 
 
+@pytest.mark.slow
+def test_runs_over_the_precision_of_the_replay_differ_and_go_on_exactly(tmp_path, plain):
+    """An axis; in bfloat16 a run is another after its first update, and one that was stopped the same."""
+    axes = {"replay_precision": ["float32", "bfloat16"]}
+    (study, plan), (other, _) = (
+        tiny_study(tmp_path, axes=axes, name=name) for name in ("one", "other")
+    )
+    assert plan.configs[plain["run_id"]] == plain["config"], "float32 is what older runs are"
+    (run_id,) = set(plan.configs) - {plain["run_id"]}
+    assert crlscale("run", study, run_id)[0] == 0
+    assert stop_at_first_chunk(other, [run_id], signal.SIGTERM)[0] == 75
+    assert crlscale("run", other, run_id)[0] == 0
+    whole, resumed = (rows(folder / "runs" / run_id) for folder in (study, other))
+    assert [without(row, TIMES) for row in resumed] == [without(row, TIMES) for row in whole]
+    float32 = rows(plain["run"])
+    assert whole[0]["time_at_goal_all"] == float32[0]["time_at_goal_all"]
+    losses = [[row["critic_loss"] for row in found[1:]] for found in (whole, float32)]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+
+
 def test_seconds_of_training_go_on_too(interrupted):
     seconds = [row["train_seconds"] for row in rows(interrupted["run"])]
     assert seconds[0] == 0 < seconds[1] < seconds[2]

@@ -151,6 +151,7 @@ def settings_of(study, *fields):
         ("discount", [None, 0.9], [0.98, 0.9]),
         ("protocol", ["corrected", "legacy"], ["corrected", "legacy"]),
         ("precision", ["float32", "mixed"], ["float32", "mixed"]),
+        ("replay_precision", ["float32", "bfloat16"], ["float32", "bfloat16"]),
         ("goal_in_state", [False, True], [False, True]),
         ("actor_depth", [None, 8], [None, 8]),
         ("hindsight_window", [None, 10], [None, 10]),

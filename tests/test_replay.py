@@ -17,6 +17,7 @@ from scipy import stats
 
 from crlscale import replay as ring
 from crlscale.envs.episode import FAILURE, RUNNING, TIME_LIMIT, Step
+from crlscale.hits import sample_hits
 
 ENVS, UNROLL, RING, CAPACITY = 3, 3, 12, 10
 SAMPLES = 20_000
@@ -45,9 +46,9 @@ def history(endings):
 insert = jax.jit(ring.insert)
 
 
-def fill(rows, capacity_rows=RING):
+def fill(rows, capacity_rows=RING, precision="float32"):
     """The ring after all of `rows` went in, one unroll after the other."""
-    replay = ring.empty(jax.tree.map(lambda x: x[0], rows), capacity_rows)
+    replay = ring.empty(jax.tree.map(lambda x: x[0], rows), capacity_rows, precision)
     for time in range(0, len(rows.episode), UNROLL):
         chunk = jax.tree.map(lambda x, at=time: jnp.asarray(x[at : at + UNROLL]), rows)
         replay = insert(replay, chunk, jnp.int32(time))
@@ -230,6 +231,64 @@ def test_no_nan_before_the_distance_becomes_an_integer():
                 ring.hindsight_steps(u, jnp.full(1001, left, jnp.int32), jnp.float32(gamma))
 
 
+# --- states of two bytes ----------------------------------------------------------------
+# by hand: of 8 bits; next to 1 are 1 + 1/128 and 1 + 2/128, next to 300 is 302
+EXACT = np.float32([1 + 1 / 256, 1 + 3 / 256, 1 + 1 / 256 + 2**-20, -(1 + 1 / 256), 301.5])
+NEAREST = np.float32([1, 1 + 2 / 128, 1 + 1 / 128, -1, 302])  # ties go to the even one
+PARTS = {"action": EXACT + 1, "reached": EXACT + 2, "goal": EXACT + 3}
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def kept(request):
+    """A ring of steps that are all alike, of numbers that bfloat16 cannot hold; its states as they return."""
+    rows = ROWS._replace(**{name: np.tile(x, (6, ENVS, 1)) for name, x in PARTS.items()})
+    replay = fill(rows._replace(state=np.tile(EXACT, (6, ENVS, 1))), precision=request.param)
+    return replay, EXACT if request.param == "float32" else NEAREST
+
+
+def equal_everywhere(found, wanted):
+    np.testing.assert_array_equal(found, np.broadcast_to(wanted, found.shape))
+    assert found.dtype == np.float32
+
+
+def test_only_states_are_rounded_and_to_the_nearest_even(kept):
+    replay, state = kept
+    batch = batch_of(replay, 6)
+    equal_everywhere(batch.state, state)
+    equal_everywhere(batch.action, PARTS["action"])
+    equal_everywhere(batch.goal, PARTS["reached"])
+
+
+@pytest.mark.parametrize("relabelled, goal", [(0.0, "goal"), (1.0, "reached")])
+def test_successors_are_rounded_as_states_are_and_rewards_are_exact(kept, relabelled, goal):
+    replay, state = kept
+    numbers = jnp.int32(6), jnp.float32(relabelled), jnp.int32(ANY_DISTANCE)
+    batch = jax.tree.map(np.asarray, draw_transitions(replay, 0, *numbers))
+    equal_everywhere(batch.state, state)
+    equal_everywhere(batch.next_state[batch.weight > 0], state)
+    equal_everywhere(batch.action, PARTS["action"])
+    equal_everywhere(batch.goal, PARTS[goal])
+    equal_everywhere(batch.reward, relabelled)  # what was reached is the one goal, and not the other
+
+
+def test_samples_with_hits_have_rounded_states_and_exact_goals(kept):
+    replay, state = kept
+    sample = partial(
+        sample_hits,
+        inside=lambda reached, goal: jnp.all(reached == goal, axis=-1),
+        **{"horizon": 3, "dwell": 1, "time": jnp.int32(6), "capacity": CAPACITY},
+        **{"current": jnp.float32(0.1), "random": jnp.float32(0.1), "discount": jnp.float32(0.9)},
+        window=jnp.int32(ANY_DISTANCE),
+    )
+    found = jax.tree.map(
+        np.asarray, jax.jit(partial(sample, batch_size=64))(replay, jax.random.PRNGKey(0))
+    )
+    equal_everywhere(found.state, state)
+    equal_everywhere(found.action, PARTS["action"])
+    equal_everywhere(found.goal, PARTS["reached"])
+    assert found.hit.all()
+
+
 # --- cost -------------------------------------------------------------------------------
 def test_sampling_makes_nothing_as_large_as_the_ring():
     """trap 20: no whole-buffer gather, permutation or roll."""
@@ -242,21 +301,22 @@ def test_sampling_makes_nothing_as_large_as_the_ring():
     assert len(sizes) > 30 and max(sizes) < 16 * 10
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_insert_writes_in_place(seeds):
+def test_insert_writes_in_place(seeds, precision):
     """traps 20, 23: a donated ring is written where it lies, under vmap over seeds too: every byte
     of it is reused and no other array comes near its size."""
     big = 3000
     row, chunk = jax.tree.map(lambda x: x[0], ROWS), jax.tree.map(lambda x: x[:UNROLL], ROWS)
     arguments = jax.eval_shape(
         lambda: jax.tree.map(
-            lambda x: jnp.zeros((seeds, *x.shape), x.dtype), (ring.empty(row, big), chunk)
+            lambda x: jnp.zeros((seeds, *x.shape), x.dtype), (ring.empty(row, big, precision), chunk)
         )
     )
     over_seeds = jax.jit(jax.vmap(ring.insert, in_axes=(0, 0, None)), donate_argnums=0)
     memory = over_seeds.lower(*arguments, jnp.int32(3)).compile().memory_analysis()
     ring_bytes = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(arguments[0]))
-    assert ring_bytes > seeds * big * ENVS * 40
+    assert ring_bytes == seeds * big * ENVS * {"float32": 45, "bfloat16": 37}[precision]
     assert memory.alias_size_in_bytes == ring_bytes
     assert memory.temp_size_in_bytes < ring_bytes / 50
 

@@ -369,6 +369,7 @@ STATIC = {
     "episode_length": 24,
     "replay_rows": 20_010,
     "replay_capacity": 19_990,
+    "replay_precision": "bfloat16",
     "eval_envs": 32,
 }
 
@@ -409,16 +410,20 @@ def test_static_settings_change_the_program():
         assert traced(dataclasses.replace(base, **{name: value})) != traced(base)
 
 
-@pytest.mark.parametrize("seeds", [1, 2])
-def test_the_ring_is_written_in_place(pair, alone, seeds):
-    """traps 20, 23: the epoch reuses every byte of what it is given and has no room for a copy
-    of any array of the replay but its smallest, the endings (rows of 41 bytes, actions 8 of them)."""
-    trainer = {1: alone, 2: pair}[seeds]
+HALVED = dataclasses.replace(PROGRAM, replay_precision="bfloat16")
+
+
+@pytest.mark.parametrize("program, seeds, row", [(PROGRAM, 1, 41), (PROGRAM, 2, 41), (HALVED, 1, 33)])
+def test_the_ring_is_written_in_place(program, seeds, row):
+    """traps 20, 23: the epoch reuses every byte of what it is given and has no room for a copy of any
+    array of the replay but its smallest, the endings: actions take 8 bytes of a row, states in bfloat16
+    8 too, and 16 if they became float32 as a whole."""
+    trainer = train.make_trainer(program, seeds)
     state = jax.eval_shape(trainer.init, keys(*range(seeds)))
     tally = jax.eval_shape(trainer.start_tally, state)
     compiled = trainer.epoch.lower(HYPER, state, tally, count(1), count(1)).compile()
     memory = compiled.memory_analysis()
-    assert bytes_of(state.replay) == seeds * CONFIG.replay_rows * CONFIG.num_envs * 41
+    assert bytes_of(state.replay) == seeds * CONFIG.replay_rows * CONFIG.num_envs * row
     assert memory.alias_size_in_bytes == bytes_of((state, tally))
     assert memory.temp_size_in_bytes < bytes_of(state.replay.rows.action) / 2
 
