@@ -60,6 +60,11 @@ class CellScore:
     estimate: Estimate | None
 
     @property
+    def where(self) -> str:
+        """ "depth 8, width 64"."""
+        return ", ".join(f"{axis.replace('_', ' ')} {level}" for axis, level in self.levels.items())
+
+    @property
     def scores(self) -> np.ndarray:
         return np.array([run.score for run in self.scored], dtype=float)
 

@@ -44,10 +44,9 @@ class BlockNorms:
         if not np.isfinite(ratios).any():
             return "No gradient is finite in all blocks at the last evaluation."
         worst = int(np.nanargmax(ratios))
-        where = ", ".join(f"{axis} {level}" for axis, level in last[worst].cell.levels.items())
         return (
             f"Between the blocks of one network gradient norms differ most in the {last[worst].network}"
-            f" network at {where}: {ratios[worst]:,.3g} times, at the last evaluation (medians over"
+            f" network at {last[worst].cell.where}: {ratios[worst]:,.3g} times, at the last evaluation (medians over"
             " seeds, no interval)."
         )
 

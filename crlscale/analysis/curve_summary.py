@@ -71,16 +71,15 @@ class CurveSummaries:
     @property
     def sentence(self) -> str:
         best = max(self.cells, key=lambda cell: cell.area.value)
-        at = ", ".join(f"{axis} {level}" for axis, level in best.cell.levels.items())
-        text = f"Largest area under the curve at {at}: {best.area.value:.1f} steps on average over training"
+        area = f"{best.area.value:.1f} steps on average over training"
+        text = f"Largest area under the curve at {best.cell.where}: {area}"
         if best.area.low is not None:
             text += f" (95 % interval {best.area.low:.1f} to {best.area.high:.1f})"
         middle = [(c.thresholds[len(c.thresholds) // 2], c) for c in self.cells if c.thresholds]
         quick = [(t.median, c.cell) for t, c in middle if t.median is not None]
         if quick:
             steps, cell = min(quick, key=lambda pair: pair[0])
-            levels = ", ".join(f"{axis} {level}" for axis, level in cell.levels.items())
-            text += f"; first to {middle[0][0].score:.1f} steps: {levels}, after {steps:,.0f} env steps (median)"
+            text += f"; first to {middle[0][0].score:.1f} steps: {cell.where}, after {steps:,.0f} env steps (median)"
         lost = self.collapses
         if not lost:
             return f"{text}. No run collapsed late."

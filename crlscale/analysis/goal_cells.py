@@ -37,10 +37,9 @@ class GoalMaps:
         reached = [int((m.success_rate >= 0.5).sum()) for m in self.maps]
         goals = int(np.isfinite(self.maps[0].success_rate).sum())
         best = int(np.argmax(reached))
-        where = ", ".join(f"{axis} {level}" for axis, level in self.maps[best].cell.levels.items())
         return (
             f"{reached[best]} of {goals} goal cells are reached in at least half of the episodes at"
-            f" {where}, {min(reached)} at the worst level (means over seeds, no interval)."
+            f" {self.maps[best].cell.where}, {min(reached)} at the worst level (means over seeds, no interval)."
         )
 
 

@@ -75,8 +75,7 @@ class Surface:
     @property
     def sentence(self) -> str:
         best = self.best
-        at = ", ".join(f"{axis} {level}" for axis, level in best.levels.items())
-        text = f"Best cell {at}: {best.estimate.value:.1f} steps"
+        text = f"Best cell {best.where}: {best.estimate.value:.1f} steps"
         if best.estimate.low is not None:
             text += f" (95 % interval {best.estimate.low:.1f} to {best.estimate.high:.1f})"
         if self.edges:

@@ -76,12 +76,11 @@ class Training:
         parts = []
         for cell, watched in zip(self.cells, self.watched, strict=True):
             if onsets := self.onsets_of(cell):
-                where = ", ".join(f"{axis} {level}" for axis, level in cell.levels.items())
                 first, last = (f(onset.update for onset in onsets) for f in (min, max))
                 when = f"update {first}" if first == last else f"updates {first} to {last}"
                 kinds = ", ".join(Counter(onset.kind for onset in onsets))
                 runs = f"{len(onsets)} of {watched} run{'s' * (watched != 1)}"
-                parts.append(f"{runs} at {where} ({kinds}, from {when} on)")
+                parts.append(f"{runs} at {cell.where} ({kinds}, from {when} on)")
         sound = sum(self.watched) - len(self.onsets)
         return f"Unstable by a rule: {'; '.join(parts)}; {sound or 'none'} of the runs stayed sound."
 

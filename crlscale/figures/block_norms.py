@@ -44,7 +44,7 @@ def draw_block_norms(result: BlockNorms) -> Figure:
 
 def _draw(axes: Axes, lines: list[BlockLine], looks: dict[int, dict]) -> None:
     for line in lines:
-        look, where = looks[id(line.cell)], words.levels_words(line.cell)
+        look, where = looks[id(line.cell)], line.cell.where
         for run_id, values in line.seeds.items():
             thin = {"color": look["color"], "linewidth": 0.5, "alpha": 0.4, "zorder": 2}
             (seed,) = axes.plot(range(len(values)), values, **thin)

@@ -69,7 +69,7 @@ def _draw_map(axes: Axes, result: GoalMaps, found: GoalMap, norm: Normalize):
         value, rate = found.time_at_goal[row, column], found.success_rate[row, column]
         seeds = ", ".join(words.exact(seed[row, column]) for seed in found.seeds.values())
         said = (
-            f"{words.levels_words(found.cell)}, row {row}, column {column}: {words.exact(value)} steps,"
+            f"{found.cell.where}, row {row}, column {column}: {words.exact(value)} steps,"
             f" success {words.exact(rate)}; seeds {seeds}"
         )
         told.append(said if np.isfinite(value) else "")
@@ -80,5 +80,5 @@ def _draw_map(axes: Axes, result: GoalMaps, found: GoalMap, norm: Normalize):
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.grid(False)
-    axes.set_title(words.levels_words(found.cell), size=8)
+    axes.set_title(found.cell.where, size=8)
     return mesh

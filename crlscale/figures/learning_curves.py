@@ -60,7 +60,7 @@ def _draw_cell(axes: Axes, curve: Curve, look: dict, band: bool) -> None:
     (line,) = axes.plot(
         steps, [e.value for _, e in known], linewidth=1.8, markersize=4, zorder=4, **look
     )
-    where = words.levels_words(curve.cell)
+    where = curve.cell.where
     style.tell(line, [f"{where}, {x:,} env steps: {words.estimate_words(e)}" for x, e in known])
     if not band:
         return

@@ -61,7 +61,7 @@ def _draw_measured(axes: Axes, result: Costs, cost: str) -> None:
         medians = [found.median(cost) for found in line]
         y = [float("nan") if value is None else value * factor for value in medians]
         (marks,) = axes.plot(levels, y, markersize=5, linewidth=1.4, **look)
-        where = [words.levels_words(found.cell) for found in line]
+        where = [found.cell.where for found in line]
         style.tell(marks, [f"{w}: median {words.exact(v)}" for w, v in zip(where, y, strict=True)])
         _draw_runs(axes, result, line, cost, look["color"])
     _frame(axes, result, label)
@@ -76,7 +76,7 @@ def _draw_runs(axes: Axes, result: Costs, line, cost: str, colour) -> None:
     style.tell(
         marks,
         [
-            f"{words.levels_words(found.cell)}, seed {run.seed}: {words.exact(value)}; run {run.run_id}"
+            f"{found.cell.where}, seed {run.seed}: {words.exact(value)}; run {run.run_id}"
             for (found, run), value in zip(points, y, strict=True)
         ],
     )
@@ -88,7 +88,7 @@ def _draw_flops(axes: Axes, result: Costs) -> None:
         label = ", ".join(map(str, others)) or "all seeds"
         (marks,) = axes.plot(levels, [f.flops for f in line], markersize=5, linewidth=1.4, label=label,
                              **look)  # fmt: skip
-        style.tell(marks, [f"{words.levels_words(f.cell)}: {words.exact(f.flops)} FLOPs" for f in line])
+        style.tell(marks, [f"{f.cell.where}: {words.exact(f.flops)} FLOPs" for f in line])
     _frame(axes, result, FLOPS)
     axes.yaxis.set_major_formatter(EngFormatter(sep=""))
 

@@ -47,7 +47,7 @@ def _draw(axes: Axes, result: Training, metric: str, looks: dict[int, dict]) -> 
         for target in result.target_entropies:
             axes.axhline(target, color=style.palette().faint, linestyle=":", linewidth=1.2, zorder=1)
     for trace in traces:
-        look, where = looks[id(trace.cell)], words.levels_words(trace.cell)
+        look, where = looks[id(trace.cell)], trace.cell.where
         if len(result.cells) <= SEEN:
             _draw_seeds(axes, trace, look, log)
         (line,) = axes.plot(

@@ -14,11 +14,6 @@ def exact(number: float | None) -> str:
     return "not measured" if number is None else f"{number:.8g}"
 
 
-def levels_words(cell: CellScore) -> str:
-    """ "depth 8, width 64"."""
-    return ", ".join(f"{axis.replace('_', ' ')} {level}" for axis, level in cell.levels.items())
-
-
 def estimate_words(found: Estimate) -> str:
     """An IQM in exact numbers."""
     seeds = f"{found.seeds} seed{'s' * (found.seeds != 1)}"
@@ -30,13 +25,13 @@ def estimate_words(found: Estimate) -> str:
 
 def cell_words(cell: CellScore) -> str:
     """A cell in exact numbers."""
-    return f"{levels_words(cell)}: {estimate_words(cell.estimate)}"
+    return f"{cell.where}: {estimate_words(cell.estimate)}"
 
 
 def run_words(cell: CellScore, run: RunScore) -> str:
     """A run in exact numbers, with its name."""
     diverged = ", diverged" * (run.status == "diverged")
-    return f"{levels_words(cell)}, seed {run.seed}: {exact(run.score)}{diverged}; run {run.run_id}"
+    return f"{cell.where}, seed {run.seed}: {exact(run.score)}{diverged}; run {run.run_id}"
 
 
 def seeds_words(cells: tuple[CellScore, ...], each: str) -> str:
@@ -70,11 +65,7 @@ def budget_words(cells: tuple[CellScore, ...]) -> str:
 
 def missing_words(cells: tuple[CellScore, ...]) -> str:
     """Diverged and missing runs by cell; empty if there are none."""
-    noted = [
-        f"{' '.join(f'{axis} {level}' for axis, level in cell.levels.items())}: {cell.note}"
-        for cell in cells
-        if cell.note
-    ]
+    noted = [f"{cell.where}: {cell.note}" for cell in cells if cell.note]
     return f"exceptions: {'; '.join(noted)}" if noted else ""
 
 
