@@ -251,7 +251,7 @@ def score_run(config: RunConfig, status: str, rows, diverged: str = "last") -> R
         return RunScore(config.run_id, config.seed, status, nothing, 0, None, None, None, None)
     rows = rows.sort_values("evaluation")
     trained = rows[rows["evaluation"] >= 1]
-    values = trained[f"time_at_goal_{config.goal_set}"].to_numpy(dtype=float, na_value=np.nan)
+    values = numbers(trained[f"time_at_goal_{config.goal_set}"])
     values = values[np.isfinite(values)]
     counts = status in SCORED_STATUSES and len(values) > 0
     last = rows.iloc[-1]
@@ -272,6 +272,11 @@ def score_run(config: RunConfig, status: str, rows, diverged: str = "last") -> R
         updates_per_second=_number(trained["updates_per_second"].median()),
         cpu_hours=None if cpu is None else cpu / (sharing or 1) / 3600,
     )
+
+
+def numbers(column) -> np.ndarray:
+    """A column of stored rows as floats, NaN where there is nothing."""
+    return column.to_numpy(dtype=float, na_value=np.nan)
 
 
 def _number(value) -> float | None:

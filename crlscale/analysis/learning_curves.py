@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crlscale.score import CellScore, StudyScores
+from crlscale.score import CellScore, StudyScores, numbers
 from crlscale.stats import Estimate, estimate
 
 
@@ -59,7 +59,7 @@ def _curve(cell: CellScore, rows: dict) -> Curve:
             continue
         frame = rows[run.run_id]
         frames.append(frame)
-        values = frame[column].to_numpy(dtype=float, na_value=np.nan)
+        values = numbers(frame[column])
         points[run.run_id] = dict(zip(frame["env_steps"].astype(int), values, strict=True))
     steps = sorted({step for curve in points.values() for step in curve})
     seeds = {
@@ -78,10 +78,8 @@ def _spent(frames: list, steps: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Updates and hours of training at each of `steps`, means over the runs."""
     updates, hours = ({step: [] for step in steps} for _ in range(2))
     for frame in frames:
-        seconds = (frame["train_seconds"] / frame["program_runs"]).to_numpy(
-            dtype=float, na_value=np.nan
-        )
-        done = frame["gradient_steps"].to_numpy(dtype=float, na_value=np.nan)
+        seconds = numbers(frame["train_seconds"] / frame["program_runs"])
+        done = numbers(frame["gradient_steps"])
         for step, update, second in zip(frame["env_steps"].astype(int), done, seconds, strict=True):
             updates[step].append(update)
             hours[step].append(second / 3600)

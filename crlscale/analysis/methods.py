@@ -13,7 +13,7 @@ from crlscale.analysis.two_studies import StudiesCompared, compare_pairs
 from crlscale.analysis.width_vs_depth import equal_cost
 from crlscale.cost import update_flops
 from crlscale.errors import CrlscaleError
-from crlscale.score import LAST_EVALUATIONS, CellScore, StudyScores
+from crlscale.score import LAST_EVALUATIONS, CellScore, StudyScores, numbers
 from crlscale.stats import Estimate, estimate
 
 BUDGETS = {
@@ -157,10 +157,10 @@ def _spent(kind: str, cell: CellScore, frame) -> np.ndarray:
     """What a run had spent at each of its evaluations."""
     frame = frame.sort_values("evaluation")
     if kind == "hours":
-        return (frame["train_seconds"] / frame["program_runs"] / 3600).to_numpy(dtype=float)
+        return numbers(frame["train_seconds"] / frame["program_runs"] / 3600)
     if kind == "training_flops":
-        return frame["gradient_steps"].to_numpy(dtype=float) * update_flops(cell.config)
-    return frame[kind].to_numpy(dtype=float)
+        return numbers(frame["gradient_steps"]) * update_flops(cell.config)
+    return numbers(frame[kind])
 
 
 def _scored_within(cell: CellScore, budget: float, spent: dict, rows: dict) -> CellScore:
@@ -170,9 +170,7 @@ def _scored_within(cell: CellScore, budget: float, spent: dict, rows: dict) -> C
         score = run.score
         if score is not None and run.run_id in spent:
             frame = rows[run.run_id].sort_values("evaluation")
-            values = frame[f"time_at_goal_{cell.config.goal_set}"].to_numpy(
-                dtype=float, na_value=np.nan
-            )
+            values = numbers(frame[f"time_at_goal_{cell.config.goal_set}"])
             within = (spent[run.run_id] <= budget * (1 + 1e-9)) & np.isfinite(values)
             within &= frame["evaluation"].to_numpy() >= 1
             values = values[within][-LAST_EVALUATIONS:]

@@ -7,7 +7,7 @@ import numpy as np
 
 from crlscale import schema
 from crlscale.errors import CrlscaleError
-from crlscale.score import CellScore, StudyScores
+from crlscale.score import CellScore, StudyScores, numbers
 from crlscale.stats import finite_median
 
 LOSSES = ("critic_loss", "actor_loss", "entropy")
@@ -132,7 +132,7 @@ def _layout(measured: set[str]) -> tuple[tuple[str | None, ...], ...]:
 
 def _trace(cell: CellScore, frames: dict, metric: str) -> Trace:
     points = {
-        run_id: dict(zip(frame["gradient_steps"].astype(int), _numbers(frame[metric]), strict=True))
+        run_id: dict(zip(frame["gradient_steps"].astype(int), numbers(frame[metric]), strict=True))
         for run_id, frame in frames.items()
     }
     updates = sorted({update for of_run in points.values() for update in of_run if update > 0})
@@ -169,7 +169,3 @@ def _targets(of_cells: list[tuple[CellScore, dict]]) -> tuple[float, ...]:
     ]
     wanted = {c.target_entropy * c.task.action_size * c.chunk_steps for c in tuned}
     return tuple(sorted(wanted))
-
-
-def _numbers(column) -> np.ndarray:
-    return column.to_numpy(dtype=float, na_value=np.nan)
