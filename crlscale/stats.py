@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.95
+SIGNIFICANCE = 0.05  # the largest p-value that shows something
 INTERVAL_METHOD = "t interval of the IQM, n - 1 degrees of freedom"
 
 # Share of 95 % intervals that hold the IQM of the population, 20,000 draws or more of n seeds each;

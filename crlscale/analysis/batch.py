@@ -7,9 +7,7 @@ import numpy as np
 from crlscale.analysis.saturation import Saturation, saturation
 from crlscale.analysis.two_way import TwoWay, grids, two_way
 from crlscale.score import StudyScores
-from crlscale.stats import relation
-
-SIGNIFICANCE = 0.05
+from crlscale.stats import SIGNIFICANCE, relation
 
 
 @dataclass(frozen=True)

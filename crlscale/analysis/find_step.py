@@ -10,10 +10,9 @@ import numpy as np
 from scipy.special import fdtrc, ndtri
 
 from crlscale.analysis.step_models import PARAMETERS, STEPS, Families, Fit, bic
-from crlscale.stats import CONFIDENCE, resample_means, t_quantile, weighted_sum
+from crlscale.stats import CONFIDENCE, SIGNIFICANCE, resample_means, t_quantile, weighted_sum
 from crlscale.stats import p_value as two_sided_p
 
-SIGNIFICANCE = 0.05
 GRADUAL = 0.04  # for a step against a line: dealt residuals see steps a little too often
 LACK_OF_FIT = 0.01
 LEVELS = 0.97  # of the set of levels: the studies that call a small step are those that exaggerate it

@@ -14,9 +14,8 @@ from crlscale.analysis.two_way import grids, slope_weights
 from crlscale.counts import trunk_layers
 from crlscale.errors import CrlscaleError
 from crlscale.score import CellScore, StudyScores
-from crlscale.stats import Estimate, holm, p_value, signed, weighted_sum
+from crlscale.stats import SIGNIFICANCE, Estimate, holm, p_value, signed, weighted_sum
 
-SIGNIFICANCE = 0.05
 COSTS = (PARAMETERS, FLOPS, HOURS)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from crlscale.analysis.width_vs_depth import WidthVsDepth
 from crlscale.errors import CrlscaleError
-from crlscale.stats import Estimate, relation
+from crlscale.stats import SIGNIFICANCE, Estimate, relation
 
 EXACT = 8  # tasks up to which all orders are tried
 DRAWS = 20_000
@@ -46,7 +46,7 @@ class ObservationSize:
         )
         if self.p_value is None:
             return f"{text}. With {len(self.points)} tasks no trend is tested (4 are needed)."
-        shown = "a trend" if self.p_value <= 0.05 else "no trend shown"
+        shown = "a trend" if self.p_value <= SIGNIFICANCE else "no trend shown"
         return (
             f"{text}. Over observation size: {shown} (Spearman {self.correlation:+.2f},"
             f" permutation p {relation(self.p_value)})."
