@@ -1,6 +1,6 @@
-"""The matrix product of a layer, and the two of its gradient, in the forms that XLA runs fastest.
+"""Matrix products and those of their gradients, in the forms that XLA runs fastest.
 
-B rows, I inputs, O outputs. docs/performance.md has what each form costs.
+B rows, I inputs, O outputs, R representation. docs/performance.md has what each form costs.
 """
 
 from functools import partial
@@ -8,6 +8,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax.experimental.xla_metadata import set_xla_metadata
+
+EXACT = jax.lax.Precision.HIGHEST
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -30,14 +32,29 @@ def _backward(mixed, inputs, slope):
 matmul.defvjp(_forward, _backward)
 
 
+@jax.custom_vjp
+def inner_products(phi: jax.Array, psi: jax.Array) -> jax.Array:
+    """Of every row of phi [B, R] with every row of psi [C, R] -> [B, C]; these and their gradient are
+    never rounded to the TF32 of GPUs."""
+    return _product(phi, psi, 1, EXACT)
+
+
+def _pairs_backward(inputs, slope):
+    phi, psi = inputs
+    return _product(slope, psi, 0, EXACT), _transposed(_product(_transposed(phi), slope, 0, EXACT))
+
+
+inner_products.defvjp(lambda phi, psi: (inner_products(phi, psi), (phi, psi)), _pairs_backward)
+
+
 def _rounded(mixed, *arrays):
     return [x.astype(jnp.bfloat16) for x in arrays] if mixed else arrays
 
 
-def _product(x, y, axis):
+def _product(x, y, axis, precision=None):
     """The last axis of x against `axis` of y [., .]."""
     dimensions = (((x.ndim - 1,), (axis,)), ((), ()))
-    return jax.lax.dot_general(x, y, dimensions, preferred_element_type=jnp.float32)
+    return jax.lax.dot_general(x, y, dimensions, precision, jnp.float32)
 
 
 def _transposed(rows):

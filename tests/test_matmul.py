@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxprs import quick_jit
 
-from crlscale.matmul import matmul
+from crlscale.agents.energies import squared_distances
+from crlscale.matmul import inner_products, matmul
 
 SIZES = st.integers(1, 9)
 
@@ -54,6 +55,18 @@ def test_mixed_rounds_what_goes_in_and_adds_up_in_float32():
     assert float(matmul(row, kernel)[0, 0]) == 256.125 + 2**-9
 
 
+@settings(max_examples=15, deadline=None)
+@given(rows=SIZES, columns=SIZES, size=SIZES)
+def test_inner_products_and_their_gradients_are_those_of_numpy(rows, columns, size):
+    phi, psi, slope = arrays((rows, size), (columns, size), (rows, columns))
+    product, pull = jax.vjp(inner_products, phi, psi)
+    found = (product, *pull(slope))
+    phi, psi, slope = (np.asarray(a, np.float64) for a in (phi, psi, slope))
+    for got, want in zip(found, (phi @ psi.T, slope @ psi, slope.T @ phi), strict=True):
+        assert got.shape == want.shape
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
 def test_a_seed_in_a_program_of_several_gets_what_it_gets_alone():
     x, kernel, slope = arrays((3, 4, 5), (3, 5, 6), (3, 4, 6))
     together = quick_jit(jax.vmap(partial(pulled, False)))(x, kernel, slope)
@@ -80,3 +93,17 @@ def test_no_product_is_left_to_the_slow_routines(mixed):
     assert into.count(("bf16", "bf16")) == (3 if mixed else 0)
     turned = [body for body in re.findall(r"\{\n(.*?)\n\}", text, re.S) if " transpose(" in body]
     assert turned and not any("exponential" in body for body in turned)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="says what the CPU part of XLA does")
+def test_energies_are_made_and_pulled_by_the_quick_routines():
+    """No transpose is folded into one of the three products, which makes it several times as slow."""
+    phi, psi, slope = arrays((64, 16), (64, 16), (64, 64))
+
+    def gradients(phi, psi, slope):
+        squared, pull = jax.vjp(squared_distances, phi, psi)
+        return squared, *pull(slope)
+
+    text = jax.jit(gradients).lower(phi, psi, slope).compile().as_text()
+    dots = re.findall(r" dot\(.*lhs_contracting_dims=\{(\d)\}", text)
+    assert len(dots) >= 3 and set(dots) == {"1"}

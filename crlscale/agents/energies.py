@@ -10,6 +10,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from crlscale.matmul import inner_products
+
 DISTANCE_EPSILON = 1e-6  # inside the root: the gradient stays finite where embeddings coincide
 NORM_EPSILON = 1e-12  # inside the root of a norm that divides
 
@@ -29,13 +31,9 @@ def squared_distances(phi: jax.Array, psi: jax.Array) -> jax.Array:
     rounded to the TF32 of GPUs."""
     shift = jax.lax.stop_gradient(jnp.mean(psi, axis=0, keepdims=True))
     phi, psi = phi - shift, psi - shift
-    product = _products(phi, psi)
-    squared = jnp.sum(phi**2, -1)[:, None] + jnp.sum(psi**2, -1)[None, :] - 2.0 * product
+    product = inner_products(-2.0 * phi, psi)  # scaled before, because [B, B] is the larger array
+    squared = jnp.sum(phi**2, -1)[:, None] + jnp.sum(psi**2, -1)[None, :] + product
     return jnp.maximum(squared, 0.0)
-
-
-def _products(phi, psi):
-    return jnp.matmul(phi, psi.T, precision=jax.lax.Precision.HIGHEST)
 
 
 def _distance(squared):
@@ -70,9 +68,9 @@ ENERGIES: dict[str, Energy] = {
         lambda phi, psi: -squared_distances(phi, psi),
         lambda phi, psi: -jnp.sum((phi - psi) ** 2, axis=-1),
     ),
-    "dot": Energy(_products, lambda phi, psi: jnp.sum(phi * psi, axis=-1)),
+    "dot": Energy(inner_products, lambda phi, psi: jnp.sum(phi * psi, axis=-1)),
     "cosine": Energy(
-        lambda phi, psi: _products(_unit(phi), _unit(psi)),
+        lambda phi, psi: inner_products(_unit(phi), _unit(psi)),
         lambda phi, psi: jnp.sum(_unit(phi) * _unit(psi), axis=-1),
     ),
     "mrn": Energy(_mrn_matrix, _mrn_paired),
