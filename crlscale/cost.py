@@ -39,9 +39,9 @@ SEARCH_SECONDS = 14e-9  # looking for a hit, each step of the horizon of each ro
 BIN_SECONDS = 32e-9  # likelihood and value from hazards, each bin of each row
 PARAMETER_SECONDS = 3.1e-9  # Adam and norms, each parameter
 UPDATE_SECONDS = 2e-5  # what an update costs at any size
-START_SECONDS = 20.0  # imports and compilation of the first run of a shape
+START_SECONDS = 23.0  # imports and compilation of the first run of a shape
 COMPILES = 3  # of the step of a physics task: in the epoch, the evaluation and the fingerprint
-WARM_START_SECONDS = 7.0  # the same with compiled programs in the cache
+WARM_START_SECONDS = 4.0  # the same where an earlier run of the shape has left its programs
 FILES_BYTES = 20e3  # schemas, footers, config, status and log of a run
 METRICS_ROW_BYTES, GOALS_ROW_BYTES, BLOCKS_ROW_BYTES = 300, 30, 25
 

@@ -33,7 +33,7 @@ def prepare(threads: int) -> None:
         wanted = [int(cpu) for cpu in cpus.split(",")] if cpus else spread
         os.sched_setaffinity(0, wanted)
     _add_flag("xla_cpu_enable_concurrency_optimized_scheduler", "false", threads == 1)
-    _add_flag("xla_cpu_prefer_vector_width", "512", "avx512f" in _cpu_flags())
+    _add_flag("xla_cpu_prefer_vector_width", "512", "avx512f" in cpu_flags())
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import jax
 
@@ -91,7 +91,8 @@ def _cpuinfo(key: str) -> str:
     return found[0] if found else ""
 
 
-def _cpu_flags() -> list[str]:
+def cpu_flags() -> list[str]:
+    """What the processor can do, as Linux names it; empty elsewhere."""
     return _cpuinfo("flags").split()
 
 

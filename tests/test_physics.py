@@ -10,7 +10,7 @@ from probe_envs import Ruler
 from simulated import saturating, write_study
 
 from crlscale.analysis.width_vs_depth import compare_families
-from crlscale.envs.fingerprint import STEPS, fingerprint
+from crlscale.envs.fingerprint import STEPS, fingerprint, trajectory
 from crlscale.envs.registry import make_env, task_spec
 from crlscale.errors import CrlscaleError
 from crlscale.physics import groups, same_physics
@@ -18,6 +18,10 @@ from crlscale.score import load_scores
 from crlscale.store import read_run_metrics, write_metrics
 
 ONE = {"backend": "spring", "time_step": 0.005, "sub_steps": 10, "trajectory": [[0.0, 1.0, 2.0]] * 10}
+
+
+def told(env) -> dict:
+    return fingerprint(env.spec, trajectory(env))
 
 
 def changed(**keys) -> dict:
@@ -34,7 +38,7 @@ def moved(by: float) -> dict:
 def test_fingerprint_is_the_trajectory_of_a_fixed_start():
     """A chain by hand: the first two numbers of its state are cosines of its turned joints."""
     env = make_env(task_spec("chain_2"))
-    found = fingerprint(env)
+    found = told(env)
     assert (found["backend"], found["time_step"], found["sub_steps"]) == ("jax", None, None)
     angles = np.asarray(env.reset(jax.random.PRNGKey(0)).pipeline_state)
     for index, (first, second, square) in enumerate(found["trajectory"]):
@@ -42,11 +46,11 @@ def test_fingerprint_is_the_trajectory_of_a_fixed_start():
         np.testing.assert_allclose([first, second], np.cos(angles), atol=1e-5)
         assert square == pytest.approx(0.5)
     assert len(found["trajectory"]) == STEPS
-    assert json.loads(json.dumps(found)) == found == fingerprint(env)
+    assert json.loads(json.dumps(found)) == found == told(env)
 
 
 def test_fingerprint_of_another_env_is_another():
-    assert not same_physics(fingerprint(make_env(task_spec("chain_2"))), fingerprint(Ruler()))
+    assert not same_physics(told(make_env(task_spec("chain_2"))), told(Ruler()))
 
 
 # --- same or not ------------------------------------------------------------------------

@@ -4,12 +4,11 @@ The same physics is what moves the same way, whatever the versions and the proce
 of runs whose fingerprints differ: crlscale.score.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 
 from crlscale.envs.goal_env import GoalEnv
+from crlscale.envs.spec import TaskSpec
 
 STEPS = 10  # env steps of the trajectory
 STRENGTH = 0.2  # of its actions: enough to move, too little for a chaotic fall
@@ -30,14 +29,13 @@ def trajectory(env: GoalEnv) -> jax.Array:
     return jax.lax.scan(step, start, jnp.arange(STEPS, dtype=jnp.float32))[1]
 
 
-def fingerprint(env: GoalEnv, compiler_options: dict | None = None) -> dict:
-    """Plain data: backend, sub-step [s], sub-steps of an env step (None without an engine), and the
-    trajectory as a list of lists."""
-    compiled = jax.jit(partial(trajectory, env)).lower().compile(compiler_options)
-    engine = env.spec.engine
+def fingerprint(spec: TaskSpec, moved: jax.Array) -> dict:
+    """Of the task and its `trajectory`, as plain data: backend, sub-step [s], sub-steps of an env step
+    (None without an engine), and the trajectory as a list of lists."""
+    engine = spec.engine
     return {
-        "backend": env.backend,
+        "backend": engine.backend if engine else "jax",
         "time_step": engine.time_step if engine else None,
         "sub_steps": engine.sub_steps if engine else None,
-        "trajectory": compiled().tolist(),
+        "trajectory": moved.tolist(),
     }
