@@ -27,6 +27,9 @@ from crlscale.files import Unwritable, replace_file
 LIMIT = 1 << 30  # bytes of all files together; the longest unused go first
 DIGEST = hashlib.sha256().digest_size
 
+# a backend that cannot write its programs, or not read them again
+REFUSED = (NotImplementedError, ValueError, jax.errors.JaxRuntimeError)
+
 Traced = dict[str, tuple[Lowered, dict | None]]  # programs to compile, with options of the compiler
 
 
@@ -107,7 +110,7 @@ def _without_other_cache():
 
 
 def _load(path: Path) -> Compiled | None:
-    """The program in `path`; None if there is none, or the file is damaged."""
+    """The program in `path`; None if there is none, the file is damaged or the backend refuses it."""
     try:
         content = path.read_bytes()
         path.touch()
@@ -116,13 +119,17 @@ def _load(path: Path) -> Compiled | None:
     digest, packed = content[:DIGEST], content[DIGEST:]
     if hashlib.sha256(packed).digest() != digest:
         return None
-    return deserialize_and_load(*pickle.loads(zlib.decompress(packed)))
+    try:
+        return deserialize_and_load(*pickle.loads(zlib.decompress(packed)))
+    except REFUSED:
+        return None
 
 
 def _compiled(path: Path, program: Lowered, options: dict | None) -> Compiled:
     compiled = program.compile(options)
-    packed = zlib.compress(pickle.dumps(serialize(compiled)), 1)
-    _write(path, hashlib.sha256(packed).digest() + packed)
+    with contextlib.suppress(*REFUSED):
+        packed = zlib.compress(pickle.dumps(serialize(compiled)), 1)
+        _write(path, hashlib.sha256(packed).digest() + packed)
     return compiled
 
 

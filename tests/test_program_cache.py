@@ -158,6 +158,19 @@ def test_a_full_disk_keeps_nothing_and_stops_nothing(full_disk, monkeypatch):
     assert not any(path.is_file() for path in (full_disk / "programs").glob("*"))
 
 
+@pytest.mark.parametrize("direction", ["serialize", "deserialize_and_load"])
+def test_a_backend_that_refuses_stops_nothing(folder, monkeypatch, direction):
+    """None does here; jax says so by one of these errors."""
+    if direction == "deserialize_and_load":
+        kept_or_made("twice", doubled)
+
+    def refuse(*_):
+        raise ValueError("Compilation does not support serialization")
+
+    monkeypatch.setattr(program_cache, direction, refuse)
+    assert float(kept_or_made("twice", doubled)["double"](jnp.float32(3))) == 6
+
+
 def test_where_jax_may_keep_nothing_nothing_is_kept(folder):
     with configured("jax_enable_compilation_cache", False):
         kept_or_made("twice", doubled)
