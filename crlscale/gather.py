@@ -25,7 +25,7 @@ def gather(folder: Path, name: str, columns: list[Column]):
 
     marks = _marks(folder, name)
     cache = folder / ".cache" / name
-    known, table = _read_cache(cache)
+    known, table = _read_cache(cache, columns)
     if table is not None and {run: mark for run, (mark, _) in known.items()} == marks:
         return table
     slices = _slices(known, table) if known.keys() <= marks.keys() else {}
@@ -55,12 +55,14 @@ def _marks(folder: Path, name: str) -> dict[str, Mark]:
     return marks
 
 
-def _read_cache(cache: Path) -> tuple[dict[str, tuple[Mark, int]], object]:
-    """(run id -> (mark, number of rows), table) of the last reading, ({}, None) without one."""
+def _read_cache(cache: Path, columns: list[Column]) -> tuple[dict[str, tuple[Mark, int]], object]:
+    """(run id -> (mark, number of rows), table) of the last reading, ({}, None) without one or where
+    that was for other `columns`, by another version."""
     try:
         table, footer = parquet.read_table(cache)
         known = {run: (mark, int(rows)) for run, (mark, rows) in footer["rows"].items()}
         fits = sum(rows for _, rows in known.values()) == len(table)
+        fits &= table.column_names[: len(columns)] == [column.name for column in columns]
     except (CrlscaleError, AttributeError, KeyError, TypeError, ValueError):
         return {}, None
     return (known, table) if fits else ({}, None)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from crlscale import parquet, store
 from crlscale.errors import CrlscaleError
+from crlscale.gather import gather
 from crlscale.plan import plan_study
 from crlscale.schema import GOALS, METRICS, SCHEMA_VERSION
 from crlscale.study import register_study
@@ -497,6 +498,19 @@ def test_damaged_cache_is_as_good_as_none(study, damage):
         cache.write_bytes(content[:middle] + b"\xf0" + content[middle + 1 :])
     assert store.read_metrics(study).equals(whole)
     assert store.read_metrics(study).equals(whole)
+
+
+def test_cache_of_a_version_with_fewer_columns_is_as_good_as_none(study):
+    """Its files lacked them, too, and are older than the columns that were added since."""
+    path = write_run(study, "a")
+    table, footer = parquet.read_table(path)
+    old = METRICS[:-3]
+    table = table.select([column.name for column in old])
+    path.write_bytes(parquet.table_to_bytes(table, footer))
+    assert gather(study, "metrics.parquet", old).column_names == table.column_names
+    frame = store.read_metrics(study)
+    assert list(frame.columns) == [column.name for column in METRICS]
+    assert frame[METRICS[-1].name].isna().all() and len(frame) == len(table)
 
 
 def test_read_only_study_is_read_without_a_cache(study, read_only):
