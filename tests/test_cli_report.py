@@ -146,6 +146,24 @@ def test_two_cells_that_differ_in_several_axes_are_compared(results, capsys):
     assert "its study file does, or an older version" in text
 
 
+def test_two_named_levels_are_compared_on_each_task_by_itself(results, capsys):
+    """Scores of several tasks have no mean; the first level written is the one that is compared with."""
+
+    def score(config, rng):
+        gain = {"chain_4": 8, "chain_8": -8}[config.env] if config.precision == "float32" else 0
+        return 20 + gain + config.seed
+
+    axes = {"env": ["chain_8", "chain_4"], "precision": ["mixed", "float32"]}
+    write_study(results, axes, score)
+    code, out, _ = run(capsys, "report")
+    said = " ".join(out.split())
+    assert code == 0
+    # by eight steps at the last of two evaluations, by three quarters of that at the one before
+    for env, change in (("chain_8", "-7.0"), ("chain_4", "+7.0")):
+        sentence = f"From precision mixed to float32 the score changes by {change} steps on {env}"
+        assert said.count(sentence) == 1
+
+
 def test_the_answer_says_what_became_unstable(results, capsys):
     folder = write_study(results, DEPTHS, stepping)
     run(capsys, "report")

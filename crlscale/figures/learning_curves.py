@@ -7,6 +7,7 @@ from matplotlib.ticker import EngFormatter
 
 from crlscale.analysis.learning_curves import Curve, LearningCurves
 from crlscale.figures import style, words
+from crlscale.score import tasks_of
 
 BANDS = 6  # so many bands over each other can still be told apart
 
@@ -17,7 +18,7 @@ def draw_learning_curves(result: LearningCurves) -> Figure:
     figure, (axes,) = style.new_figure(7.2, 4.4)
     draw_curves(axes, result)
     cells = tuple(curve.cell for curve in result.curves)
-    axes.set_title(f"{cells[0].config.env}: learning curves by {' and '.join(result.axes)}")
+    axes.set_title(f"{tasks_of(cells)}: learning curves by {' and '.join(result.axes)}")
     style.legend_beside(figure, cells, _looks(result), ", ".join(result.axes))
     style.caption(
         figure,
@@ -43,7 +44,7 @@ def draw_curves(axes: Axes, result: LearningCurves) -> None:
     axes.set_xlim(0, None)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlabel("env steps [steps, all envs together]")
-    axes.set_ylabel(words.score_label(result.curves[0].cell))
+    axes.set_ylabel(words.score_label(*(curve.cell for curve in result.curves)))
 
 
 def _draw_seeds(axes: Axes, curve: Curve, look: dict) -> None:

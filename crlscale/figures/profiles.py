@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from crlscale.analysis.profiles import Profiles
 from crlscale.figures import style, words
+from crlscale.score import tasks_of
 
 
 @style.styled
@@ -30,9 +31,9 @@ def draw_profiles(result: Profiles) -> Figure:
         )
     axes.set_ylim(-0.02, 1.04)
     axes.set_xlim(0, None)
-    axes.set_xlabel(f"threshold: {words.score_label(cells[0])}")
+    axes.set_xlabel(f"threshold: {words.score_label(*cells)}")
     axes.set_ylabel("share of seeds that score at least this")
-    axes.set_title(f"{cells[0].config.env}: performance profiles by {' and '.join(result.axes)}")
+    axes.set_title(f"{tasks_of(cells)}: performance profiles by {' and '.join(result.axes)}")
     style.legend_beside(figure, cells, looks, ", ".join(result.axes))
     style.caption(
         figure,

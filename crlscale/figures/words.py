@@ -4,9 +4,10 @@ from crlscale.score import CellScore, RunScore
 from crlscale.stats import INTERVAL_METHOD, Estimate, coverage_note
 
 
-def score_label(cell: CellScore) -> str:
-    """Label of an axis that shows scores."""
-    return f"time at goal [steps of {cell.config.episode_length}]"
+def score_label(*cells: CellScore) -> str:
+    """Label of an axis that shows scores; the length of an episode where it is one for all."""
+    lengths = {cell.config.episode_length for cell in cells}
+    return f"time at goal [steps{f' of {lengths.pop()}' if len(lengths) == 1 else ''}]"
 
 
 def exact(number: float | None) -> str:

@@ -65,7 +65,7 @@ def _answer(found: list[Finding]) -> str:
     unstable = trained is not None and any("onset" in record for record in trained.records)
     said = next(
         (by_kind[kind].sentences for kind in ANSWERS if kind in by_kind and by_kind[kind].sentences),
-        ("No two levels have a score yet.",),
+        ("No two levels that can be compared have a score.",),
     )
     return " ".join([*said, *(trained.sentences if unstable else ())])
 

@@ -7,7 +7,7 @@ from crlscale.analysis.learning_curves import LearningCurves
 from crlscale.analysis.width_vs_depth import CostComparison, Family, WidthVsDepth
 from crlscale.report.records import record
 from crlscale.report.table import cell_record, estimate_record, short_number
-from crlscale.score import CellScore
+from crlscale.score import CellScore, tasks_of
 from crlscale.stats import CONFIDENCE, INTERVAL_METHOD, POPULATIONS, SIMULATED_COVERAGE, Estimate
 
 Table = tuple[str, list[str], list[list[str]]]
@@ -79,7 +79,7 @@ def interval_record() -> dict:
 
 def learning_curve_table(result: LearningCurves) -> Table:
     """One line a cell: its IQM after a quarter, half and all of the env steps."""
-    config = result.curves[0].cell.config
+    task = tasks_of([curve.cell for curve in result.curves])
     parts = (("25 %", 0.25), ("50 %", 0.5), ("end", 1.0))
     rows = []
     for curve in result.curves:
@@ -89,7 +89,7 @@ def learning_curve_table(result: LearningCurves) -> Table:
             line.append(estimate_cells(curve.estimates[at])[0])
         rows.append([*line, seeds_cell(curve.cell), curve.cell.note])
     columns = [*result.axes, *(name for name, _ in parts), "seeds", "note"]
-    return f"Time at goal on {config.env} by share of env steps", columns, rows
+    return f"Time at goal on {task} by share of env steps", columns, rows
 
 
 def learning_curve_records(result: LearningCurves) -> list[dict]:

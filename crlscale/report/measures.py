@@ -176,15 +176,16 @@ def training_records(result: Training) -> list[dict]:
 
 
 def ends_table(results: list[Ends]) -> Table:
-    """One line an axis."""
-    rows = []
+    """One line an axis, and on several tasks one for each."""
+    rows, tasks = [], any(ends.env for ends in results)
     for ends in results:
         found = ends.difference
         bounds = found.no_interval if found.low is None else f"{found.low:+.1f} to {found.high:+.1f}"
         change = [f"{found.value:+.1f}", bounds, str(ends.pairs)]
-        rows.append([ends.axis, str(ends.first), str(ends.last), *change])
-    columns = ["axis", "from", "to", "steps", "95 % interval", "pairs"]
-    return "Largest level minus smallest", columns, rows
+        where = [ends.env or ""] * tasks
+        rows.append([*where, ends.axis, str(ends.first), str(ends.last), *change])
+    columns = [*["env"] * tasks, "axis", "from", "to", "steps", "95 % interval", "pairs"]
+    return "Last level minus first", columns, rows
 
 
 def ends_records(results: list[Ends]) -> list[dict]:
@@ -192,6 +193,7 @@ def ends_records(results: list[Ends]) -> list[dict]:
     return [
         {
             "axis": ends.axis,
+            "env": ends.env,
             "first": ends.first,
             "last": ends.last,
             "pairs": ends.pairs,
