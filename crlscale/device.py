@@ -20,6 +20,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("CRLSCALE_CACHE") or platformdirs.user_cache_dir("crlscale"))
 
 
+def usable_cores() -> list[int]:
+    """The cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 def prepare(threads: int) -> None:
     """Set XLA up for `threads` cores; call before jax is imported.
 
@@ -27,7 +34,7 @@ def prepare(threads: int) -> None:
     flags of XLA are worth is in docs/performance.md."""
     cpus = os.environ.get("CRLSCALE_CPUS")
     if hasattr(os, "sched_setaffinity"):
-        allowed = sorted(os.sched_getaffinity(0))
+        allowed = usable_cores()
         first = os.getpid() % len(allowed)
         spread = (allowed[first:] + allowed[:first])[:threads]
         wanted = [int(cpu) for cpu in cpus.split(",")] if cpus else spread

@@ -54,9 +54,9 @@ def _digest(*parts) -> str:
 
 def _machine() -> tuple:
     """All else that a program depends on."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     backend = jax.devices()[0].client.platform_version
     flags = os.environ.get("XLA_FLAGS"), sorted(jax.config.values.items())
+    cores = len(device.usable_cores())
     return device.description(), device.cpu_flags(), cores, backend, device.versions(), flags
 
 

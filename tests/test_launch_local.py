@@ -23,12 +23,13 @@ from real_runs import (
 )
 
 from crlscale import cost
+from crlscale.device import usable_cores
 from crlscale.errors import CrlscaleError
 from crlscale.launch import child
 from crlscale.launch.child import memory_kills, record_death, start_child
 from crlscale.launch.contract import LaunchOptions
 from crlscale.launch.launchers import launch
-from crlscale.launch.local import LocalLauncher, choose_jobs, usable_cores
+from crlscale.launch.local import LocalLauncher, choose_jobs
 from crlscale.launch.watch import Watch
 from crlscale.study import Execution, load_study
 

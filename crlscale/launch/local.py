@@ -8,18 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crlscale.cost import free_memory, memory_bytes
+from crlscale.device import usable_cores
 from crlscale.errors import CrlscaleError
 from crlscale.fit import require_fit
 from crlscale.launch.child import Child, record_death, start_child
 from crlscale.launch.contract import Job
 from crlscale.study import Study
-
-
-def usable_cores() -> list[int]:
-    """The cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def visible_gpus() -> list[str]:
