@@ -11,7 +11,7 @@ from crlscale.errors import CrlscaleError
 from crlscale.presets import preset_settings
 from crlscale.settings import make_config
 from crlscale.shape import shape
-from crlscale.study import Execution, Study, axis_word
+from crlscale.study import Execution, Study, axis_word, tasks_of
 
 MOST_RUNS = 100_000  # planning them takes 17 s of CPU and 0.6 GB; more is likelier a slip
 
@@ -129,21 +129,16 @@ def _same_run(runs: list[list[RunConfig]]) -> CrlscaleError:
     )
 
 
-def _tasks(configs: dict[str, RunConfig]) -> str:
-    envs = list(dict.fromkeys(config.env for config in configs.values()))
-    return envs[0] if len(envs) == 1 else f"{len(envs)}_tasks"
-
-
 def _default_name(fields: list[str], configs: dict, preset: str, identity: dict) -> str:
     words = [axis_word(field) for field in fields if field != "env"] or ["env"]
-    tail = f"-{_tasks(configs)}-{preset}-{short_hash(identity)}"
+    tasks = tasks_of(configs.values()).replace(" ", "_")
+    tail = f"-{tasks}-{preset}-{short_hash(identity)}"
     return "-".join(words)[: 100 - len(tail)] + tail
 
 
 def _default_question(fields: list[str], configs: dict) -> str:
     varied = " and ".join(field for field in fields if field != "env") or "the task"
-    tasks = _tasks(configs).replace("_tasks", " tasks")
-    return f"How does time at goal on {tasks} change with {varied}?"
+    return f"How does time at goal on {tasks_of(configs.values())} change with {varied}?"
 
 
 def _check_name(name: str) -> str:

@@ -8,7 +8,6 @@ time, the runs of others are missing with the status "other physics"."""
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -273,12 +272,6 @@ def score_run(config: RunConfig, status: str, rows, diverged: str = "last") -> R
         updates_per_second=_number(trained["updates_per_second"].median()),
         cpu_hours=None if cpu is None else cpu / (sharing or 1) / 3600,
     )
-
-
-def tasks_of(cells: Sequence[CellScore]) -> str:
-    """The task of these cells, or how many there are."""
-    tasks = {cell.config.env for cell in cells}
-    return tasks.pop() if len(tasks) == 1 else f"{len(tasks)} tasks"
 
 
 def numbers(column) -> np.ndarray:

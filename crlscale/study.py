@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -155,6 +155,12 @@ def find_study(
 def axis_word(axis: str) -> str:
     """An axis as names of studies and `crlscale sweep` call it."""
     return {"batch_size": "batch"}.get(axis, axis)
+
+
+def tasks_of(configs: Iterable[RunConfig]) -> str:
+    """The task of these runs, or how many there are: "3 tasks"."""
+    tasks = {config.env for config in configs}
+    return tasks.pop() if len(tasks) == 1 else f"{len(tasks)} tasks"
 
 
 def _first_difference(found: Study, wanted: Study) -> str:

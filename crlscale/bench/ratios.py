@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 MEASURED_SECONDS = 1.0  # of one turn at least, where a job is shorter
-REPEATS = (
-    3  # without a peer, of which the fastest counts: other work on the machine only ever slows one down
-)
+REPEATS = 3  # without a peer; the fastest counts: other work on the machine only ever slows one down
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator
 
 from crlscale.analysis.block_norms import WHEN, BlockLine, BlockNorms
 from crlscale.figures import style, words
-from crlscale.score import tasks_of
+from crlscale.study import tasks_of
 
 MARKED = 32  # so many blocks can be marked one by one
 
@@ -28,7 +28,8 @@ def draw_block_norms(result: BlockNorms) -> Figure:
         axes.set_title(network.replace("_", " "), size=9)
     for axes in panels[-1]:
         axes.set_xlabel("block [index from the input]")
-    title = f"{tasks_of(cells)}: gradients block by block, by {' and '.join(result.axes)}"
+    tasks = tasks_of(cell.config for cell in cells)
+    title = f"{tasks}: gradients block by block, by {' and '.join(result.axes)}"
     figure.suptitle(title.replace("_", " "), x=0.01, ha="left", size=10)
     style.legend_beside(figure, cells, found, ", ".join(result.axes))
     style.caption(

@@ -7,7 +7,7 @@ from matplotlib.ticker import EngFormatter
 
 from crlscale.analysis.learning_curves import Curve, LearningCurves
 from crlscale.figures import style, words
-from crlscale.score import tasks_of
+from crlscale.study import tasks_of
 
 BANDS = 6  # so many bands over each other can still be told apart
 
@@ -18,7 +18,8 @@ def draw_learning_curves(result: LearningCurves) -> Figure:
     figure, (axes,) = style.new_figure(7.2, 4.4)
     draw_curves(axes, result)
     cells = tuple(curve.cell for curve in result.curves)
-    axes.set_title(f"{tasks_of(cells)}: learning curves by {' and '.join(result.axes)}")
+    tasks = tasks_of(cell.config for cell in cells)
+    axes.set_title(f"{tasks}: learning curves by {' and '.join(result.axes)}")
     style.legend_beside(figure, cells, _looks(result), ", ".join(result.axes))
     style.caption(
         figure,

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from crlscale.analysis.profiles import Profiles
 from crlscale.figures import style, words
-from crlscale.score import tasks_of
+from crlscale.study import tasks_of
 
 
 @style.styled
@@ -33,7 +33,8 @@ def draw_profiles(result: Profiles) -> Figure:
     axes.set_xlim(0, None)
     axes.set_xlabel(f"threshold: {words.score_label(*cells)}")
     axes.set_ylabel("share of seeds that score at least this")
-    axes.set_title(f"{tasks_of(cells)}: performance profiles by {' and '.join(result.axes)}")
+    tasks = tasks_of(cell.config for cell in cells)
+    axes.set_title(f"{tasks}: performance profiles by {' and '.join(result.axes)}")
     style.legend_beside(figure, cells, looks, ", ".join(result.axes))
     style.caption(
         figure,

@@ -6,7 +6,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from crlscale.analysis.run_costs import Costs
 from crlscale.figures import style, words
-from crlscale.score import tasks_of
+from crlscale.study import tasks_of
 
 # cost -> label of its axis, factor from the stored unit
 MEASURED = {
@@ -31,7 +31,7 @@ def draw_costs(result: Costs) -> Figure:
     for axes, cost in zip(panels, known, strict=False):
         _draw_measured(axes, result, cost)
     _draw_flops(panels[-1], result)
-    env = tasks_of([found.cell for found in result.cells])
+    env = tasks_of(found.cell.config for found in result.cells)
     figure.suptitle(
         f"{env}: cost of a run by {result.axis.replace('_', ' ')}", x=0.01, ha="left", size=10
     )

@@ -7,7 +7,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from crlscale.analysis.training import GRADIENT, RATIO, Onset, Trace, Training
 from crlscale.figures import style, words
-from crlscale.score import tasks_of
+from crlscale.study import tasks_of
 
 WIDE = 30.0  # times: where magnitudes differ more than this a panel is logarithmic
 ROOM = 0.03  # of the updates of a run
@@ -34,7 +34,7 @@ def draw_training(result: Training) -> Figure:
             _share_limits(drawn)
     for axes in figure.axes:
         axes.set_xlabel("updates")
-    title = f"{tasks_of(result.cells)}: training by {' and '.join(result.axes)}"
+    title = f"{tasks_of(cell.config for cell in result.cells)}: training by {' and '.join(result.axes)}"
     figure.suptitle(title.replace("_", " "), x=0.01, ha="left", size=10)
     style.legend_beside(figure, result.cells, found, ", ".join(result.axes))
     style.caption(figure, _caption(result))

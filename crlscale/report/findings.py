@@ -7,8 +7,9 @@ from crlscale.analysis.learning_curves import LearningCurves
 from crlscale.analysis.width_vs_depth import CostComparison, Family, WidthVsDepth
 from crlscale.report.records import record
 from crlscale.report.table import cell_record, estimate_record, short_number
-from crlscale.score import CellScore, tasks_of
+from crlscale.score import CellScore
 from crlscale.stats import CONFIDENCE, INTERVAL_METHOD, POPULATIONS, SIMULATED_COVERAGE, Estimate
+from crlscale.study import tasks_of
 
 Table = tuple[str, list[str], list[list[str]]]
 
@@ -79,7 +80,7 @@ def interval_record() -> dict:
 
 def learning_curve_table(result: LearningCurves) -> Table:
     """One line a cell: its IQM after a quarter, half and all of the env steps."""
-    task = tasks_of([curve.cell for curve in result.curves])
+    task = tasks_of(curve.cell.config for curve in result.curves)
     parts = (("25 %", 0.25), ("50 %", 0.5), ("end", 1.0))
     rows = []
     for curve in result.curves:

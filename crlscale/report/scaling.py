@@ -10,7 +10,8 @@ from crlscale.analysis.surface import Surface
 from crlscale.analysis.two_way import TwoWay
 from crlscale.report.findings import Table, estimate_cells, seeds_cell
 from crlscale.report.table import SHORT, short_number
-from crlscale.score import CellScore, tasks_of
+from crlscale.score import CellScore
+from crlscale.study import tasks_of
 
 
 def batch_tables(result: BatchByDepth) -> list[Table]:
@@ -154,7 +155,7 @@ def curves_tables(result: CurveSummaries) -> list[Table]:
         rows.append([*levels, *estimate_cells(found.area), *reached, str(len(found.collapses))])
     columns = [*(SHORT.get(axis, axis) for axis in result.axes), "area", "95 % interval"]
     columns += [*(f"to {goal:.1f}" for goal in goals), "collapsed"]
-    env = tasks_of([found.cell for found in result.cells])
+    env = tasks_of(found.cell.config for found in result.cells)
     return [(f"Learning on {env}: mean score over training, env steps to a score", columns, rows)]
 
 
